@@ -1,0 +1,1 @@
+"""From atoms to micrographs: exit waves, optics, detector."""

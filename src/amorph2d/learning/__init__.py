@@ -1,0 +1,1 @@
+"""Residual U-Nets: network, targets, training, evaluation."""

@@ -1,0 +1,268 @@
+"""Batches of crops, each image prepared once.
+
+What a crop shows depends on (seed, epoch, its number in the epoch) alone, so a resumed training sees the same
+batches as one that was never interrupted, whatever the number of worker processes or devices.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from amorph2d.arrays import as_image
+from amorph2d.imaging.simulated import SimulatedImage
+from amorph2d.learning.config import FitParameters, NetworkConfig
+from amorph2d.learning.targets import REACH
+from amorph2d.localisation.normalise import normalise
+from amorph2d.localisation.resample import resample
+from amorph2d.units import positions_to_pixels
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedImage:
+    """An image as the network sees it.
+
+    Attributes
+    ----------
+    pixels
+        Normalised image at the network's sampling, (rows, columns) float16.
+    sites
+        Row and column of the sites of each kind, one (N, 2) float32 array per channel [px].
+    """
+
+    pixels: NDArray[np.float16]
+    sites: tuple[NDArray[np.float32], ...]
+
+
+class Batch(NamedTuple):
+    """Crops and the sites in them.
+
+    Attributes
+    ----------
+    pixels
+        Crops, (B, 1, H, W) float32.
+    maps
+        Number of the heat map of each site, crop * channels + channel, (S,) int64.
+    sites
+        Row and column of each site in its crop, (S, 2) float32 [px].
+    """
+
+    pixels: Tensor
+    maps: Tensor
+    sites: Tensor
+
+
+class Draw(NamedTuple):
+    """One crop to cut: image, epoch and number of the crop in the epoch; epoch -1 takes the centre, not turned."""
+
+    image: int
+    epoch: int
+    number: int
+
+
+def prepare_image(image: SimulatedImage, config: NetworkConfig) -> PreparedImage:
+    """Resample and normalise an image as for inference, and convert its sites into pixels.
+
+    Raises
+    ------
+    ValueError
+        If `config` has a channel that is neither ``atom`` nor ``ring``.
+    """
+    pixels = as_image(image.image)
+    if image.sampling != config.sampling:
+        pixels = resample(pixels, (image.sampling, image.sampling), config.sampling)
+    pixels = normalise(pixels, config.normalisation_window / config.sampling)
+    sites = tuple(
+        positions_to_pixels(true_sites(image, kind), config.sampling).astype(np.float32) for kind in config.channels
+    )
+    return PreparedImage(pixels.astype(np.float16), sites)
+
+
+def true_sites(image: SimulatedImage, kind: str) -> NDArray[np.float64]:
+    """Return the true positions of the sites of one kind, (N, 2) [Å].
+
+    Raises
+    ------
+    ValueError
+        If `kind` is neither ``atom`` nor ``ring``.
+    """
+    if kind == "atom":
+        return image.atoms
+    if kind == "ring":
+        return image.rings
+    raise ValueError(f"kind must be 'atom' or 'ring', got {kind!r}")
+
+
+def prepare_images(images: Iterable[SimulatedImage], config: NetworkConfig) -> list[PreparedImage]:
+    """Prepare images one by one; `images` may be a generator.
+
+    Raises
+    ------
+    ValueError
+        If there is no image.
+    """
+    prepared = [prepare_image(image, config) for image in images]
+    if not prepared:
+        raise ValueError("images must hold at least one image, got none")
+    return prepared
+
+
+def images_fingerprint(images: Sequence[PreparedImage]) -> str:
+    """Return the SHA-256 of prepared images and their sites."""
+    digest = hashlib.sha256()
+    for image in images:
+        digest.update(repr((image.pixels.shape, [len(sites) for sites in image.sites])).encode())
+        digest.update(np.ascontiguousarray(image.pixels).data)
+        for sites in image.sites:
+            digest.update(np.ascontiguousarray(sites).data)
+    return digest.hexdigest()
+
+
+def turn(pixels: NDArray[np.float16], sites: NDArray[np.float32], way: int) -> tuple[NDArray, NDArray]:
+    """Apply one of the eight symmetries of the square to an image and the sites in it.
+
+    Parameters
+    ----------
+    pixels
+        Image, (rows, columns).
+    sites
+        Row and column, (N, 2) [px].
+    way
+        0 to 7; bit 0 mirrors the rows, bit 1 the columns, bit 2 exchanges the axes last.
+
+    Returns
+    -------
+    tuple
+        Turned image (a view) and sites.
+    """
+    size = np.array(pixels.shape, dtype=np.float32) - 1
+    if way & 1:
+        pixels, sites = pixels[::-1], np.stack([size[0] - sites[:, 0], sites[:, 1]], axis=1)
+    if way & 2:
+        pixels, sites = pixels[:, ::-1], np.stack([sites[:, 0], size[1] - sites[:, 1]], axis=1)
+    if way & 4:
+        pixels, sites = pixels.T, sites[:, ::-1]
+    return pixels, sites
+
+
+class Crops(Dataset[tuple[NDArray, list[NDArray]]]):
+    """Square crops of prepared images, turned at random.
+
+    Parameters
+    ----------
+    images
+        Prepared images; one smaller than the crop is continued with zeros, its mean.
+    crop
+        Side of the crops [px].
+    seed
+        Seed of places and turns.
+    reach
+        How far outside the crop a site still draws into it [px].
+    """
+
+    def __init__(self, images: Sequence[PreparedImage], *, crop: int, seed: int, reach: float) -> None:
+        self.images, self.crop, self.seed, self.reach = images, crop, seed, reach
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, draw: Draw) -> tuple[NDArray, list[NDArray]]:
+        """Return the crop (crop, crop) float32 and the sites of each kind in it, (N, 2) [px]."""
+        image = self.images[draw.image]
+        room = np.maximum(np.array(image.pixels.shape) - self.crop, 0)
+        if draw.epoch < 0:
+            corner, way = room // 2, 0
+        else:
+            rng = np.random.default_rng([self.seed, draw.epoch, draw.number])
+            corner, way = rng.integers(0, room, endpoint=True), int(rng.integers(8))
+        window = image.pixels[corner[0] : corner[0] + self.crop, corner[1] : corner[1] + self.crop]
+        pixels = np.zeros((self.crop, self.crop), dtype=np.float32)
+        pixels[: window.shape[0], : window.shape[1]] = window
+        kept = []
+        for sites in image.sites:
+            local = sites - corner.astype(np.float32)
+            is_near = ((local >= -self.reach) & (local <= self.crop - 1 + self.reach)).all(axis=1)
+            kept.append(turn(pixels, local[is_near], way)[1])
+        return np.ascontiguousarray(turn(pixels, kept[0], way)[0]), kept
+
+
+def collate(crops: Sequence[tuple[NDArray, list[NDArray]]]) -> Batch:
+    """Join crops into a batch."""
+    sites = [kind for _, kinds in crops for kind in kinds]
+    counts = [len(kind) for kind in sites]
+    return Batch(
+        pixels=torch.from_numpy(np.stack([pixels for pixels, _ in crops])[:, None]),
+        maps=torch.repeat_interleave(torch.arange(len(sites)), torch.tensor(counts)),
+        sites=torch.from_numpy(np.concatenate(sites).astype(np.float32)),
+    )
+
+
+class Schedule(Sampler[Draw]):
+    """The crops of an epoch: passes over the images, each in a new order, shared out among the devices.
+
+    Parameters
+    ----------
+    n_images, n_crops
+        Images of the set and crops of an epoch.
+    seed
+        Seed of the orders.
+    rank, world_size
+        This device's number and the number of devices.
+    """
+
+    def __init__(self, n_images: int, n_crops: int, *, seed: int, rank: int = 0, world_size: int = 1) -> None:
+        self.n_images, self.n_crops, self.seed = n_images, n_crops, seed
+        self.rank, self.world_size, self.epoch = rank, world_size, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the crops of another epoch; Lightning calls this before each."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(range(self.rank, self.n_crops, self.world_size))
+
+    def __iter__(self) -> Iterator[Draw]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        n_passes = -(-self.n_crops // self.n_images)
+        order = np.concatenate([rng.permutation(self.n_images) for _ in range(n_passes)])
+        for number in range(self.rank, self.n_crops, self.world_size):
+            yield Draw(int(order[number]), self.epoch, number)
+
+
+def training_batches(
+    images: Sequence[PreparedImage], config: NetworkConfig, fit: FitParameters, *, rank: int = 0, world_size: int = 1
+) -> DataLoader[Batch]:
+    """Return the loader of the training's random crops; its sampler's `set_epoch` selects the epoch."""
+    crops = Crops(images, crop=fit.crop, seed=fit.seed, reach=_reach(config))
+    n_at_once = fit.batch_size * world_size
+    n_steps = fit.steps_per_epoch or -(-len(images) // n_at_once)
+    schedule = Schedule(len(images), n_steps * n_at_once, seed=fit.seed, rank=rank, world_size=world_size)
+    return DataLoader(
+        crops,
+        batch_size=fit.batch_size,
+        sampler=schedule,
+        collate_fn=collate,
+        num_workers=fit.workers,
+        persistent_workers=fit.workers > 0,
+    )
+
+
+def validation_batches(
+    images: Sequence[PreparedImage], config: NetworkConfig, fit: FitParameters, *, rank: int = 0, world_size: int = 1
+) -> DataLoader[Batch]:
+    """Return the loader of the central crop of each validation image, always the same."""
+    crops = Crops(images, crop=fit.crop, seed=fit.seed, reach=_reach(config))
+    draws = [Draw(image, -1, image) for image in range(rank, len(images), world_size)]
+    return DataLoader(crops, batch_size=fit.batch_size, sampler=draws, collate_fn=collate)
+
+
+def _reach(config: NetworkConfig) -> float:
+    return (REACH * config.label_sigma) / config.sampling + 1

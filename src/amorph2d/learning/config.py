@@ -1,0 +1,133 @@
+"""What a network is, how it is fitted and how it is judged: the models of the training parameters.
+
+Importing this module does not import torch.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Width = Annotated[int, Field(ge=1)]
+Edge = Annotated[float, Field(gt=0)]
+Threshold = Annotated[float, Field(gt=0, lt=1)]
+
+
+class NetworkConfig(BaseModel):
+    """Architecture of a residual U-Net and the scale on which it works; stored beside its weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sampling: float = Field(gt=0, description="Pixel size to which every image is resampled [Å/px]")
+    normalisation_window: float = Field(gt=0, description="Gaussian sigma of the local mean and deviation [Å]")
+    channels: tuple[str, ...] = Field(min_length=1, description="Kinds of site, one heat map each")
+    label_sigma: float = Field(gt=0, description="Gaussian sigma of a site in its heat map [Å]")
+    stem: Literal["plain", "unshuffle"] = Field(
+        description="plain: the first level has the image's resolution; unshuffle: 2 x 2 pixels become channels"
+    )
+    widths: tuple[Width, ...] = Field(min_length=1, description="Channels of each level, finest first")
+    blocks: int = Field(ge=1, description="Residual blocks (two 3 x 3 convolutions each) per level")
+    skips: Literal["add", "concat"] = Field(description="How the encoder's features join the decoder's")
+    decoder: Literal["symmetric", "light"] = Field(
+        description="symmetric: residual blocks as in the encoder; light: 1 x 1 convolutions"
+    )
+
+    @property
+    def stem_stride(self) -> int:
+        """Pixels of the image per pixel of the finest level, along one axis."""
+        return 2 if self.stem == "unshuffle" else 1
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the image per pixel of the coarsest level: image sides must be multiples of it [px]."""
+        return self.stem_stride * 2 ** (len(self.widths) - 1)
+
+    @property
+    def receptive_field(self) -> int:
+        """Farthest pixel, along one axis, that can change the output at a pixel [px]."""
+        reaches = []
+        for pixel in range(self.stride):
+            first, last = self._support(pixel)
+            reaches.append(max(pixel - first, last - pixel))
+        return max(reaches)
+
+    def _support(self, pixel: int) -> tuple[int, int]:
+        """First and last pixel of the image that the output at `pixel` depends on."""
+        n_levels, step = len(self.widths), self.stem_stride
+        grow = 2 * self.blocks if self.decoder == "symmetric" else 0
+        decoded = []
+        first = last = pixel // step
+        for level in range(n_levels - 1):
+            first, last = first - grow, last + grow
+            decoded.append((first, last))
+            first, last = first // 2, last // 2
+        for level in reversed(range(n_levels)):
+            first, last = first - 2 * self.blocks, last + 2 * self.blocks
+            if level > 0:
+                first, last = 2 * first, 2 * last + 1
+                first, last = min(first, decoded[level - 1][0]), max(last, decoded[level - 1][1])
+        return (first - 1) * step, (last + 1) * step + step - 1
+
+
+class FitParameters(BaseModel):
+    """How the weights are found."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int = Field(ge=1, description="Epochs; after each the network is validated and saved")
+    steps_per_epoch: int | None = Field(ge=1, description="Steps per epoch; null: every image once")
+    batch_size: int = Field(ge=1, description="Crops per step")
+    crop: int = Field(ge=8, description="Side of the random square crops [px]")
+    learning_rate: float = Field(gt=0, description="Largest learning rate of the one-cycle schedule")
+    warmup: float = Field(gt=0, lt=1, description="Part of the steps in which the learning rate rises")
+    weight_decay: float = Field(ge=0, description="Decoupled weight decay of AdamW")
+    gradient_clip: float = Field(gt=0, description="Largest norm of a step's gradient")
+    foreground_weight: float = Field(ge=0, description="Extra weight in the loss of a pixel on a site")
+    averaging: float = Field(ge=0, lt=1, description="Decay per step of the moving average of the weights; 0: none")
+    patience: int | None = Field(
+        ge=1, description="Stop after this many epochs without a lower validation loss; null: never"
+    )
+    precision: Literal["32-true", "bf16-mixed"] = Field(description="Arithmetic of the convolutions")
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(description="Where to train; auto: a GPU if there is one")
+    devices: int | Literal["auto"] = Field(description="How many devices")
+    workers: int = Field(ge=0, description="Processes that cut crops; 0: the training process itself")
+    seed: int = Field(ge=0, description="Seed of the first weights, of the order of the images and of the crops")
+
+
+class EvaluationParameters(BaseModel):
+    """How a fitted network is judged."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_distance: float = Field(gt=0, description="Largest distance of a matched pair [Å]")
+    border: float = Field(ge=0, description="Sites closer to the image's edge are not counted [Å]")
+    dose_edges: tuple[Edge, ...] = Field(min_length=1, description="Doses that separate the dose bins [e-/Å²]")
+    thresholds: tuple[Threshold, ...] = Field(
+        min_length=1, description="Confidences from which each kind of site gets the one with the best F1"
+    )
+    confidence_bins: int = Field(ge=1, description="Bins of peak confidence in which the position error is measured")
+
+    @model_validator(mode="after")
+    def _check_edges(self) -> Self:
+        if any(b <= a for a, b in zip(self.dose_edges, self.dose_edges[1:], strict=False)):
+            raise ValueError(f"dose_edges must rise [e-/Å²], got {self.dose_edges}")
+        return self
+
+
+class TrainingParameters(BaseModel):
+    """One training: the network, its fit and its evaluation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    network: NetworkConfig
+    fit: FitParameters
+    evaluation: EvaluationParameters
+
+    @model_validator(mode="after")
+    def _check_crop(self) -> Self:
+        if self.fit.crop % self.network.stride:
+            raise ValueError(
+                f"crop must be a multiple of the network's stride of {self.network.stride} px, got {self.fit.crop}"
+            )
+        return self

@@ -1,0 +1,1 @@
+"""From a micrograph to sites: tiles, heat maps, peaks, matching, scores."""

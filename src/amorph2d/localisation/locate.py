@@ -1,0 +1,202 @@
+"""From a micrograph to a table of sites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from amorph2d.arrays import Float32Array, FloatArray, IntArray
+from amorph2d.localisation.config import LocalisationParameters
+from amorph2d.localisation.heatmaps import pad_to_stride, run_network
+from amorph2d.localisation.normalise import LocalStatistics, block_side, measure_statistics
+from amorph2d.localisation.peaks import Peaks, find_peaks, merge_peaks
+from amorph2d.localisation.resample import ResampledImage
+from amorph2d.localisation.tiles import Tile, cover
+from amorph2d.units import as_sampling, pixels_to_positions
+
+if TYPE_CHECKING:
+    from amorph2d.learning.storage import SiteNetwork
+
+_STRIPE = 512
+# Beyond the receptive field: the neighbours of a pixel that the search for maxima looks at.
+_PEAK_REACH = 4
+# Rounding may put a maximum between two pixels on one in one tile, on the other in the next: both report it.
+_SHARED = 1.0
+_LEAST_DISTANCE = 1.5
+
+
+def locate_sites(
+    image: ArrayLike,
+    *,
+    sampling: tuple[float, float],
+    network: SiteNetwork,
+    parameters: LocalisationParameters,
+    frame: int = 0,
+) -> pd.DataFrame:
+    """Find the sites of an image.
+
+    The image is resampled to the network's sampling, normalised and given to the network tile by tile; each
+    maximum of a heat map belongs to one tile. The sites do not depend on the tiles. Beside the image itself,
+    memory is needed for a few tiles and, if it is small, the resampled image.
+
+    Parameters
+    ----------
+    image
+        Image, (rows, columns), of any real type; it may be a memory map.
+    sampling
+        Its sampling, (y, x), > 0 [Å/px].
+    network
+        The network. Its metadata may hold ``thresholds`` (a confidence for each kind of site) and ``sigma``
+        (``confidence``: rising values; ``sigma``: for each kind the error per axis there [Å]).
+    parameters
+        Tiles, thresholds and border.
+    frame
+        Number of the image in its series, written into the table.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per site: ``frame``, ``site``, ``kind``, ``x``, ``y`` [Å], ``sigma`` per axis [Å] (NaN if the
+        network has none), ``confidence``, ``analysable`` (not close to the border). Kinds in the order of the
+        network's channels, sites of a kind from top to bottom.
+
+    Raises
+    ------
+    ValueError
+        If the image or the sampling is not valid, a threshold is missing or the tiles are too small.
+    """
+    config = network.config
+    pixels = np.asarray(image)
+    steps = as_sampling(sampling)
+    thresholds = _resolve_thresholds(network, parameters)
+    resampled = ResampledImage(pixels, steps, config.sampling)
+    found = _find_sites(resampled, network, parameters, thresholds)
+    corner = 0.5 * np.array([steps[1], steps[0]])
+    edges = -corner, np.array([pixels.shape[1] * steps[1], pixels.shape[0] * steps[0]]) - corner
+    return _tabulate(found, network, frame=frame, edges=edges, border=parameters.border)
+
+
+def _find_sites(
+    image: ResampledImage,
+    network: SiteNetwork,
+    parameters: LocalisationParameters,
+    thresholds: list[float],
+) -> list[Peaks]:
+    """Return the peaks of each channel in pixels of the network's grid."""
+    config = network.config
+    sigma_px = config.normalisation_window / config.sampling
+    height = max(_STRIPE // block_side(sigma_px), 1) * block_side(sigma_px)
+    statistics = measure_statistics(image.stripes(height), image.shape, sigma_px)
+    tiles = cover(
+        image.shape,
+        tile_size=parameters.tile_size,
+        halo=config.receptive_field + _PEAK_REACH,
+        stride=config.stride,
+    )
+    found: list[list[Peaks]] = [[] for _ in config.channels]
+    for tile, heatmaps in _run_tiles(tiles, image, statistics, network, parameters):
+        for kept, heatmap, threshold in zip(found, heatmaps, thresholds, strict=True):
+            kept.append(_own_peaks(tile, find_peaks(heatmap, threshold, 0.0)))
+    min_distance = max(parameters.min_distance / config.sampling, _LEAST_DISTANCE)
+    return [merge_peaks(_join(kept), min_distance) for kept in found]
+
+
+def _run_tiles(
+    tiles: list[Tile],
+    image: ResampledImage,
+    statistics: LocalStatistics,
+    network: SiteNetwork,
+    parameters: LocalisationParameters,
+) -> Iterator[tuple[Tile, Float32Array]]:
+    """Yield each tile with its heat maps (channels, rows, columns)."""
+    for start in range(0, len(tiles), parameters.batch_size):
+        batch = tiles[start : start + parameters.batch_size]
+        windows = [statistics.normalise(image.read(*tile.read), *tile.read) for tile in batch]
+        padded = np.stack([pad_to_stride(window, network.config.stride) for window in windows])
+        maps = run_network(network, padded, precision=parameters.precision)
+        for tile, window, heatmaps in zip(batch, windows, maps, strict=True):
+            yield tile, heatmaps[:, : window.shape[0], : window.shape[1]]
+
+
+def _own_peaks(tile: Tile, peaks: Peaks) -> Peaks:
+    """Return the peaks of a tile that it owns, in pixels of the image."""
+    pixels = peaks.pixels + tile.origin
+    is_owned = tile.owns(pixels, margin=_SHARED)
+    return Peaks(pixels[is_owned], peaks.confidence[is_owned])
+
+
+def _join(peaks: list[Peaks]) -> Peaks:
+    """Return all peaks as one."""
+    return Peaks(
+        np.concatenate([each.pixels for each in peaks]), np.concatenate([each.confidence for each in peaks])
+    )
+
+
+def _tabulate(
+    found: list[Peaks],
+    network: SiteNetwork,
+    *,
+    frame: int,
+    edges: tuple[FloatArray, FloatArray],
+    border: float,
+) -> pd.DataFrame:
+    """Return the table of the sites that lie in the image, whose opposite corners are `edges`."""
+    kinds = network.config.channels
+    positions = pixels_to_positions(
+        np.concatenate([peaks.pixels for peaks in found]), network.config.sampling
+    )
+    confidence = np.concatenate([peaks.confidence for peaks in found])
+    kind = np.repeat(np.arange(len(kinds)), [len(peaks.pixels) for peaks in found])
+    is_inside = ((positions >= edges[0]) & (positions < edges[1])).all(axis=1)
+    positions, confidence, kind = positions[is_inside], confidence[is_inside], kind[is_inside]
+    depth = np.minimum(positions - edges[0], edges[1] - positions).min(axis=1)
+    return pd.DataFrame(
+        {
+            "frame": np.full(len(kind), frame, dtype=np.int32),
+            "site": np.arange(len(kind), dtype=np.int64),
+            "kind": pd.array(list(kinds), dtype="str").take(kind),
+            "x": positions[:, 0],
+            "y": positions[:, 1],
+            "sigma": _position_errors(confidence, kind, network),
+            "confidence": confidence,
+            "analysable": depth >= border,
+        }
+    )
+
+
+def _position_errors(confidence: Float32Array, kind: IntArray, network: SiteNetwork) -> Float32Array:
+    """Return the error per axis [Å] that the network's calibration gives, NaN without one."""
+    errors = np.full(len(confidence), np.nan, dtype=np.float32)
+    calibration = network.metadata.get("sigma") or {"confidence": [], "sigma": {}}
+    for number, name in enumerate(network.config.channels):
+        if name in calibration["sigma"]:
+            is_kind = kind == number
+            errors[is_kind] = np.interp(
+                confidence[is_kind], calibration["confidence"], calibration["sigma"][name]
+            )
+    return errors
+
+
+def _resolve_thresholds(network: SiteNetwork, parameters: LocalisationParameters) -> list[float]:
+    """Return the threshold of each channel, the network's own where the parameters name none."""
+    channels = network.config.channels
+    unknown = sorted(set(parameters.thresholds) - set(channels))
+    if unknown:
+        raise ValueError(f"thresholds must be for {list(channels)}, got also {unknown}")
+    own = network.metadata.get("thresholds") or {}
+    values = [parameters.thresholds.get(kind) for kind in channels]
+    missing = [
+        kind
+        for kind, value in zip(channels, values, strict=True)
+        if not isinstance(value, float) and kind not in own
+    ]
+    if missing:
+        raise ValueError(f"the network has no threshold of its own for {missing}: give one in `thresholds`")
+    return [
+        value if isinstance(value, float) else float(own[kind])
+        for kind, value in zip(channels, values, strict=True)
+    ]

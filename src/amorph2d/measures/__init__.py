@@ -1,0 +1,1 @@
+"""Lengths, angles, pair distribution and their intervals."""

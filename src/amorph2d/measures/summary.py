@@ -1,0 +1,212 @@
+"""One row of statistics per micrograph and frame, each with its interval, and the pooled row of all.
+
+Everything is first added up in blocks of the sheet. The sums over all blocks give the statistics; their
+scatter from block to block gives the intervals; the blocks of all frames and micrographs together give the
+pooled row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from amorph2d.arrays import AnyArray, BoolArray, FloatArray
+from amorph2d.measures.config import IntervalParameters
+from amorph2d.measures.intervals import bootstrap_interval, resample_blocks, share_interval
+from amorph2d.measures.statistics import COORDINATIONS, RING_SIZES, STATISTICS, Share, ring_class
+from amorph2d.measures.tables import (
+    bonds_as_indices,
+    by_frame,
+    differing_ring_sizes,
+    find_sites,
+    site_positions,
+    split_frames,
+)
+from amorph2d.measures.window import Blocks, Window
+from amorph2d.topology.coordination import coordination_numbers
+from amorph2d.topology.rings import euler_characteristic
+
+POOLED = "pooled"
+_COUNTS = {
+    "n_atoms": "atoms",
+    "n_bonds": "bonds",
+    "n_angles": "angles",
+    "n_rings": "all_rings",
+    "n_complete_rings": "rings",
+    "n_ring_count_disagreements": "differing_rings",
+}
+# All sums that `count_in_blocks` makes.
+_SUMS = sorted({*_COUNTS.values(), *(column for use in STATISTICS.values() for column in vars(use).values())})
+
+
+def count_in_blocks(
+    sites: pd.DataFrame,
+    bonds: pd.DataFrame,
+    angles: pd.DataFrame,
+    rings: pd.DataFrame,
+    *,
+    window: Window,
+    block: float,
+) -> pd.DataFrame:
+    """Add up all that statistics need, in blocks of the window.
+
+    Counted are analysable atoms, bonds between two of them, angles at them, and complete rings. A bond lies
+    where its middle is, an angle where its vertex is, a ring where its centre is.
+
+    Parameters
+    ----------
+    sites, bonds, angles, rings
+        Tables of the same frames.
+    window
+        The area in which atoms are analysable.
+    block
+        Edge of a block, > 0 [Å].
+
+    Returns
+    -------
+    DataFrame
+        `frame` and one column for each sum; one row for each block of each frame. Sites without a row give
+        the blocks of an empty frame 0.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, a bond or angle names an atom that does not exist, or `block` is not positive.
+    """
+    if not block > 0:
+        raise ValueError(f"block must be > 0 Å, got {block}")
+    grid = window.blocks(block)
+    counted = [
+        {"frame": np.full(len(grid.areas), frame, np.int32), "area": grid.areas} | _count_frame(grid, *rows)
+        for frame, *rows in split_frames(sites, bonds, angles, rings, at_least_one=True)
+    ]
+    return pd.concat([pd.DataFrame(sums) for sums in counted], ignore_index=True)
+
+
+def summarise_blocks(
+    counts: pd.DataFrame, intervals: IntervalParameters, rng: np.random.Generator
+) -> dict[str, float]:
+    """Evaluate the statistics of counted blocks, each with the bounds of its interval.
+
+    Parameters
+    ----------
+    counts
+        Blocks of one frame, or of all that are pooled.
+    intervals
+        Level and number of resamples.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    dict
+        Counts, the Euler characteristic (atoms − bonds + rings), and `name`, `name_low`, `name_high` for each
+        statistic; NaN where nothing was counted, and bounds NaN where fewer than two blocks were.
+    """
+    sums = counts[_SUMS]
+    sums = sums[(sums != 0).any(axis=1)]
+    total = dict(zip(sums.columns, sums.to_numpy(np.float64).sum(axis=0), strict=True))
+    resampled = resample_blocks(sums.to_numpy(np.float64), n_resamples=intervals.n_resamples, rng=rng)
+    samples = dict(zip(sums.columns, resampled.T, strict=True))
+    found = {name: round(total[column]) for name, column in _COUNTS.items()}
+    euler = euler_characteristic(found["n_atoms"], found["n_bonds"], found["n_complete_rings"])
+    row: dict[str, float] = found | {"euler_characteristic": euler}
+    for name, statistic in STATISTICS.items():
+        row[name] = estimate = float(statistic(total))
+        n_blocks = int((sums[statistic.count] > 0).sum())
+        if isinstance(statistic, Share):
+            n_items = total[statistic.count]
+            bounds = share_interval(
+                estimate, statistic(samples), n_items=n_items, level=intervals.level, n_blocks=n_blocks
+            )
+        else:
+            bounds = bootstrap_interval(
+                estimate, statistic(samples), level=intervals.level, n_blocks=n_blocks
+            )
+        row[f"{name}_low"], row[f"{name}_high"] = bounds
+    return row
+
+
+def summary_table(
+    counts: Mapping[str, pd.DataFrame], intervals: IntervalParameters, rng: np.random.Generator
+) -> pd.DataFrame:
+    """One row for each frame of each micrograph, and last the pooled row.
+
+    Parameters
+    ----------
+    counts
+        Counted blocks of each micrograph, by its name.
+    intervals
+        Level and number of resamples.
+    rng
+        Source of randomness; each row takes a child.
+
+    Returns
+    -------
+    DataFrame
+        `micrograph`, `frame` and all that `summarise_blocks` gives; "pooled" and −1 in the pooled row.
+    """
+    rows = {
+        (name, frame): blocks for name, table in counts.items() for frame, blocks in by_frame(table).items()
+    }
+    rows[POOLED, -1] = (
+        pd.concat(list(counts.values())) if counts else pd.DataFrame(columns=_SUMS, dtype=float)
+    )
+    children = rng.spawn(len(rows))
+    return pd.DataFrame(
+        [
+            {"micrograph": name, "frame": frame} | summarise_blocks(blocks, intervals, child)
+            for ((name, frame), blocks), child in zip(rows.items(), children, strict=True)
+        ]
+    ).astype({"frame": "int32"})
+
+
+def _count_frame(
+    grid: Blocks, sites: pd.DataFrame, bonds: pd.DataFrame, angles: pd.DataFrame, rings: pd.DataFrame
+) -> dict[str, FloatArray]:
+    """Add up all but the area in the blocks of one frame."""
+    atoms = sites[sites["kind"] == "atom"]
+    names, positions, is_counted = (
+        atoms["site"].to_numpy(),
+        site_positions(atoms),
+        _flags(atoms, "analysable"),
+    )
+    pairs = bonds_as_indices(bonds, names)
+    ends = coordination_numbers(pairs, len(atoms))[is_counted]
+    of_kind = {f"atoms_{n}": ends == n for n in COORDINATIONS}
+    sums = _sum(grid, "atoms", positions[is_counted], bond_ends=ends, half_bonds=ends / 2, **of_kind)
+    is_bond = is_counted[pairs].all(axis=1)
+    length = bonds["length"].to_numpy()[is_bond]
+    middles = positions[pairs[is_bond]].mean(axis=1)
+    sums |= _sum(grid, "bonds", middles, length=length, length_squared=length**2)
+    vertex = find_sites(angles["vertex"].to_numpy(), names, "angles", "atoms")
+    angle = angles["angle"].to_numpy()[is_counted[vertex]]
+    sums |= _sum(grid, "angles", positions[vertex[is_counted[vertex]]], angle=angle, angle_squared=angle**2)
+    return sums | _count_rings(grid, sites, rings)
+
+
+def _count_rings(grid: Blocks, sites: pd.DataFrame, rings: pd.DataFrame) -> dict[str, FloatArray]:
+    """Add up the rings of one frame, and the complete ones of each size."""
+    complete = rings[_flags(rings, "complete")]
+    size = complete["size"].to_numpy()
+    of_class = {f"rings_{ring_class(n)}": size == n for n in RING_SIZES[:-1]}
+    of_class[f"rings_{ring_class(RING_SIZES[-1])}"] = size >= RING_SIZES[-1]
+    sums = _sum(grid, "rings", site_positions(complete), ring_size=size, **of_class)
+    sums |= _sum(grid, "all_rings", site_positions(rings))
+    return sums | _sum(grid, "differing_rings", site_positions(differing_ring_sizes(sites, rings)))
+
+
+def _sum(grid: Blocks, count: str, places: FloatArray, **weights: AnyArray) -> dict[str, FloatArray]:
+    """Count items in each block, and add up their weights."""
+    block, n = grid.number(places), len(grid.areas)
+    weights = {count: np.ones(len(places))} | weights
+    return {
+        name: np.bincount(block, value, minlength=n).astype(np.float64) for name, value in weights.items()
+    }
+
+
+def _flags(table: pd.DataFrame, column: str) -> BoolArray:
+    """Return a column of truth values."""
+    return table[column].to_numpy(bool)

@@ -1,0 +1,238 @@
+"""Windows in which positions are observed: area, blocks, and the overlap with themselves when shifted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from amorph2d.arrays import BoolArray, FloatArray, IntArray, as_points
+from amorph2d.units import Sampling, as_sampling, positions_to_pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """A grid of equal blocks laid over a window.
+
+    Attributes
+    ----------
+    origin
+        Corner of the first block, (2,), x then y [Å].
+    size
+        Edges of a block, (2,), x then y [Å].
+    shape
+        Blocks along x and y.
+    areas
+        Area of the window in each block, (blocks,) [Å²].
+    """
+
+    origin: FloatArray
+    size: FloatArray
+    shape: tuple[int, int]
+    areas: FloatArray
+
+    def number(self, positions: FloatArray) -> IntArray:
+        """Return the block in which each position, (N, 2) [Å], lies, or the nearest one, (N,)."""
+        cell = np.floor((positions - self.origin) / self.size).astype(np.int64)
+        column, row = np.clip(cell, 0, np.array(self.shape) - 1).T
+        return column * self.shape[1] + row
+
+
+class Window(Protocol):
+    """What a statistic needs to know about the observed area."""
+
+    @property
+    def area(self) -> float:
+        """Area [Å²]."""
+
+    def contains(self, positions: ArrayLike) -> BoolArray:
+        """Tell which positions, (N, 2) [Å], lie in the window, (N,)."""
+
+    def set_covariance(self, r: ArrayLike) -> FloatArray:
+        """Area of the overlap with the window shifted by r [Å], mean over all directions [Å²]."""
+
+    def blocks(self, size: float) -> Blocks:
+        """Cut the window into blocks with edges of about `size` [Å]."""
+
+
+@dataclass(frozen=True)
+class RectangularWindow:
+    """A rectangle with sides along x and y.
+
+    Attributes
+    ----------
+    x0, y0, x1, y1
+        Lower and upper bounds [Å].
+    """
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    def __post_init__(self) -> None:
+        bounds = (self.x0, self.y0, self.x1, self.y1)
+        if not np.isfinite(bounds).all() or self.x1 < self.x0 or self.y1 < self.y0:
+            raise ValueError(f"window must have finite x0 ≤ x1 and y0 ≤ y1 [Å], got {bounds}")
+
+    @classmethod
+    def around(cls, positions: ArrayLike) -> RectangularWindow:
+        """Estimate the window from the N ≥ 2 positions in it, (N, 2) [Å].
+
+        The bounding box of uniform points is by (N − 1) / (N + 1) too short on average, so it is widened.
+
+        References
+        ----------
+        Ripley and Rasson, J. Appl. Probab. 14, 483 (1977), https://doi.org/10.2307/3213451.
+        """
+        points = as_points(positions, "positions")
+        if len(points) < 2:
+            raise ValueError(f"positions must be at least two to show their window, got {len(points)}")
+        low, high = points.min(axis=0), points.max(axis=0)
+        margin = (high - low) / (len(points) - 1)
+        (x0, y0), (x1, y1) = (low - margin).tolist(), (high + margin).tolist()
+        return cls(x0, y0, x1, y1)
+
+    @property
+    def sides(self) -> FloatArray:
+        """Lengths along x and y, (2,) [Å]."""
+        return np.array([self.x1 - self.x0, self.y1 - self.y0])
+
+    @property
+    def area(self) -> float:
+        """Area [Å²]."""
+        return float(self.sides.prod())
+
+    def contains(self, positions: ArrayLike) -> BoolArray:
+        """Tell which positions, (N, 2) [Å], lie in the window, (N,)."""
+        points = as_points(positions, "positions")
+        is_inside: BoolArray = (points >= (self.x0, self.y0)) & (points <= (self.x1, self.y1))
+        return np.asarray(is_inside.all(axis=1))
+
+    def set_covariance(self, r: ArrayLike) -> FloatArray:
+        """Area of the overlap with the window shifted by r [Å], mean over all directions [Å²].
+
+        With sides a and b, (2/π) ∫ (a − r cos φ)(b − r sin φ) dφ over the φ from 0 to π/2 that leave an
+        overlap; below the shorter side this is ab − 2 r (a + b)/π + r²/π.
+
+        References
+        ----------
+        Illian et al., Statistical Analysis and Modelling of Spatial Point Patterns (2008), section 4.2.2 and
+        appendix B, https://doi.org/10.1002/9780470725160: isotropised set covariance.
+        """
+        a, b = self.sides
+        r = np.maximum(np.abs(np.asarray(r, dtype=np.float64)), 1e-12)
+        start = np.arccos(np.minimum(1, a / r))
+        stop = np.maximum(start, np.arcsin(np.minimum(1, b / r)))
+        sine, cosine = np.sin(stop) - np.sin(start), np.cos(stop) - np.cos(start)
+        squares = np.sin(stop) ** 2 - np.sin(start) ** 2
+        return 2 / np.pi * (a * b * (stop - start) - b * r * sine + a * r * cosine + r**2 / 2 * squares)
+
+    def blocks(self, size: float) -> Blocks:
+        """Cut the window into equal blocks with edges of about `size` [Å]."""
+        n_x, n_y = np.maximum(1, np.rint(self.sides / size)).astype(int)
+        areas = np.full(n_x * n_y, self.area / (n_x * n_y))
+        edges = np.maximum(self.sides, 1e-9) / (n_x, n_y)  # an empty window has one block of no area
+        return Blocks(np.array([self.x0, self.y0]), edges, (int(n_x), int(n_y)), areas)
+
+
+def analysable_window(shape: tuple[int, int], sampling: Sampling, *, border: float) -> RectangularWindow:
+    """Return the part of an image that is at least `border` away from its edges.
+
+    Parameters
+    ----------
+    shape
+        Rows and columns.
+    sampling
+        Pixel size, one value or (y, x) [Å/px].
+    border
+        Width of the strip left out along each edge, ≥ 0 [Å].
+
+    Returns
+    -------
+    RectangularWindow
+        The window; of no area where the border leaves nothing.
+
+    Raises
+    ------
+    ValueError
+        If `border` is negative or `sampling` is not positive.
+    """
+    if not border >= 0:
+        raise ValueError(f"border must be ≥ 0 Å, got {border}")
+    steps = np.array(as_sampling(sampling))[::-1]
+    low, high = -steps / 2, (np.array(shape)[::-1] - 0.5) * steps
+    margin = np.minimum(border, (high - low) / 2)
+    (x0, y0), (x1, y1) = (low + margin).tolist(), np.maximum(low + margin, high - margin).tolist()
+    return RectangularWindow(x0, y0, x1, y1)
+
+
+@dataclass(frozen=True, eq=False)
+class MaskWindow:
+    """The pixels of a mask that are true.
+
+    Attributes
+    ----------
+    mask
+        Pixels that belong to the window, (rows, columns).
+    sampling
+        Pixel size, one value or (y, x) [Å/px].
+    """
+
+    mask: BoolArray
+    sampling: Sampling
+
+    def __post_init__(self) -> None:
+        if self.mask.ndim != 2 or self.mask.dtype != np.bool_ or self.mask.size == 0:
+            raise ValueError(
+                f"mask must be two-dimensional and boolean, got {self.mask.dtype} {self.mask.shape}"
+            )
+        as_sampling(self.sampling)
+
+    @property
+    def area(self) -> float:
+        """Area [Å²]."""
+        return float(self.mask.sum() * np.prod(as_sampling(self.sampling)))
+
+    def contains(self, positions: ArrayLike) -> BoolArray:
+        """Tell which positions, (N, 2) [Å], lie on a pixel of the window, (N,)."""
+        pixels = np.rint(positions_to_pixels(positions, self.sampling)).astype(np.int64)
+        is_inside = np.asarray(((pixels >= 0) & (pixels < self.mask.shape)).all(axis=1))
+        is_inside[is_inside] = self.mask[tuple(pixels[is_inside].T)]
+        return is_inside
+
+    def set_covariance(self, r: ArrayLike) -> FloatArray:
+        """Area of the overlap with the window shifted by r [Å], mean over all directions [Å²].
+
+        The overlap with a shift by whole pixels is the autocorrelation of the mask; between them it is
+        bilinear, exactly.
+        """
+        from scipy import fft, ndimage
+
+        r = np.asarray(r, dtype=np.float64)
+        steps = np.array(as_sampling(self.sampling))
+        reach = np.ceil(r.max(initial=0) / steps).astype(int) + 1
+        shape = [fft.next_fast_len(n + m, real=True) for n, m in zip(self.mask.shape, reach, strict=True)]
+        spectrum = fft.rfft2(self.mask.astype(np.float32), shape)
+        overlap = fft.irfft2((spectrum * spectrum.conj()).real, shape)
+        lags = [np.arange(-n, n + 1) for n in reach]
+        overlap = overlap[np.ix_(*lags)] * steps.prod()
+        phi = (np.arange(180) + 0.5) * np.pi / 180  # the overlap is the same for a shift and its opposite
+        shifts = r[..., None] * np.stack([np.sin(phi), np.cos(phi)])[:, *(None,) * r.ndim]
+        places = shifts / steps.reshape(2, *(1,) * (r.ndim + 1)) + reach.reshape(2, *(1,) * (r.ndim + 1))
+        return ndimage.map_coordinates(overlap.astype(np.float64), places, order=1).mean(axis=-1)
+
+    def blocks(self, size: float) -> Blocks:
+        """Cut the bounding box of the mask into blocks with edges of about `size` [Å]."""
+        pixels = np.argwhere(self.mask)[:, ::-1]
+        steps = np.array(as_sampling(self.sampling))[::-1]
+        if len(pixels) == 0:
+            return Blocks(np.zeros(2), np.full(2, size), (1, 1), np.zeros(1))
+        low = (pixels.min(axis=0) - 0.5) * steps
+        sides = (pixels.max(axis=0) + 0.5) * steps - low
+        n_x, n_y = np.maximum(1, np.rint(sides / size)).astype(int)
+        empty = Blocks(low, sides / (n_x, n_y), (int(n_x), int(n_y)), np.zeros(n_x * n_y))
+        areas = np.bincount(empty.number(pixels * steps), minlength=n_x * n_y) * steps.prod()
+        return replace(empty, areas=areas)

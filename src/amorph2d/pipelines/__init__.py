@@ -1,0 +1,1 @@
+"""Kedro pipelines: synthesis, training, inference, statistics."""

@@ -1,0 +1,60 @@
+"""Wiring of the statistics pipeline."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Pipeline, node, pipeline
+
+from amorph2d.pipelines.statistics import nodes
+
+LOCALISATION, STATISTICS = "params:localisation", "params:statistics"
+
+
+def create_pipeline(**kwargs: object) -> Pipeline:
+    """Create the statistics pipeline: bonds, rings, distributions, summary, figures, report."""
+    return pipeline(
+        [
+            node(
+                nodes.find_bonds,
+                inputs=["calibration", "sites", STATISTICS],
+                outputs=["bonds", "angles"],
+                name="find_bonds",
+            ),
+            node(
+                nodes.find_rings,
+                inputs=["calibration", "sites", "bonds", STATISTICS],
+                outputs=["rings", "ring_atoms"],
+                name="find_rings",
+            ),
+            node(
+                nodes.measure_pairs,
+                inputs=["calibration", "sites", LOCALISATION, STATISTICS],
+                outputs="pdf",
+                name="measure_pairs",
+            ),
+            node(
+                nodes.summarise,
+                inputs=["calibration", "sites", "bonds", "angles", "rings", LOCALISATION, STATISTICS],
+                outputs=["summary", "summary_json"],
+                name="summarise",
+            ),
+            node(
+                nodes.collect_views,
+                inputs=["calibration", "micrographs", "sites", "bonds", "angles", "rings", "ring_atoms", "pdf"],
+                outputs="views",
+                name="collect_views",
+            ),
+            node(
+                nodes.plot_distributions,
+                inputs=["views", "summary"],
+                outputs=["bond_lengths_plot", "angles_plot", "ring_sizes_plot", "pair_distribution_plot"],
+                name="plot_distributions",
+            ),
+            node(nodes.plot_maps, inputs="views", outputs="ring_maps", name="plot_maps"),
+            node(
+                nodes.write_report,
+                inputs=["views", "summary", "calibration", LOCALISATION, STATISTICS],
+                outputs="report",
+                name="write_report",
+            ),
+        ]
+    )

@@ -1,0 +1,71 @@
+"""Nodes of the synthesis pipeline."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from amorph2d.imaging.config import ComputingParameters, SynthesisParameters
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from amorph2d.datasets.shards import SimulatedSet
+
+logger = logging.getLogger(__name__)
+
+
+def draw_recipes(parameters: SynthesisParameters) -> pd.DataFrame:
+    """Draw one row per image, with everything that makes it."""
+    from amorph2d.imaging.recipes import draw_recipes
+
+    return draw_recipes(parameters)
+
+
+def simulate_set(
+    recipes: pd.DataFrame, finished: dict[str, str], parameters: SynthesisParameters, computing: ComputingParameters
+) -> Iterator[dict[str, Any]]:
+    """Simulate the shards that are not there yet, then name them all in the manifest."""
+    from amorph2d import __version__
+    from amorph2d.datasets.shards import fingerprint
+    from amorph2d.pipelines.synthesis.scheduling import simulate_shards
+
+    rows = recipes.to_dict(orient="records")
+    size = parameters.images_per_shard
+    shards = {f"shard-{k:05d}": rows[first : first + size] for k, first in enumerate(range(0, len(rows), size))}
+    marks = {name: fingerprint(shard, __version__) for name, shard in shards.items()}
+    missing = {name: shard for name, shard in shards.items() if finished.get(name) != marks[name]}
+    logger.info("%d of %d shards are there; simulating %d", len(shards) - len(missing), len(shards), len(missing))
+    for name, images in simulate_shards(missing, computing):
+        yield {name: (images, marks[name])}
+    yield {
+        "manifest": {
+            "set_id": fingerprint(rows, __version__),
+            "code_version": __version__,
+            "seed": parameters.seed,
+            "n_images": len(rows),
+            "shards": marks,
+        }
+    }
+
+
+def describe_set(simulated: SimulatedSet) -> tuple[Figure, pd.DataFrame]:
+    """Show examples of each family, and count what the set holds."""
+    from amorph2d.plotting.micrographs import contact_sheet
+
+    recipes = pd.DataFrame(simulated.recipes)
+    order = recipes.groupby(["family", "seeds"], sort=True).head(4).sort_values(["family", "seeds"]).index
+    images = [simulated[k] for k in order]
+    titles = [
+        f"{image.recipe['family']}, {image.recipe['seeds']}\n{image.recipe['energy'] / 1e3:.0f} kV, "
+        f"{image.recipe['dose_per_area']:.0f} e⁻/Å²"
+        for image in images
+    ]
+    figure = contact_sheet([image.image for image in images], titles)
+    counts = recipes.groupby(["split", "family", "seeds"]).agg(
+        images=("index", "size"), dose_low=("dose_per_area", "min"), dose_high=("dose_per_area", "max")
+    )
+    return figure, counts.reset_index()

@@ -1,0 +1,1 @@
+"""Figures from data; nothing here saves a file."""

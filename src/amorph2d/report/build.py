@@ -1,0 +1,159 @@
+"""The report: one HTML page that needs nothing else, no network and no other file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib import resources
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+import amorph2d
+from amorph2d.measures.summary import POOLED
+from amorph2d.plotting.colours import ATOM, CENTRE, RING_COLOURS, ring_label
+from amorph2d.report.encode import script_json
+from amorph2d.report.files import file_entries, network_names
+from amorph2d.report.methods import PIPELINE_REFERENCE, flatten, methods_text
+from amorph2d.report.panels import compare, micrograph_panels, pooled_panel
+from amorph2d.report.payload import viewer_payload
+from amorph2d.report.statistics import HEADLINES, estimate, find_row
+from amorph2d.report.view import MicrographView
+
+MAX_SIDE = 4096
+PAGE_PIXELS = 100_000_000
+"""Most pixels of all embedded images together; beyond, all are coarser, so that the page still opens."""
+
+
+def build_report(
+    micrographs: Sequence[MicrographView],
+    summary: pd.DataFrame,
+    calibration: pd.DataFrame,
+    *,
+    parameters: Mapping[str, Any],
+    title: str = "Structure of two-dimensional materials",
+    date: datetime | None = None,
+    max_side: int = MAX_SIDE,
+) -> str:
+    """Build the report of an analysis as one HTML page.
+
+    Parameters
+    ----------
+    micrographs
+        What was analysed, in the order in which it is shown; may be empty.
+    summary
+        Statistics of the results contract, one row per ``micrograph`` and ``frame`` and one ``pooled``; each
+        with ``<name>_low`` and ``<name>_high`` where an interval is known.
+    calibration
+        Columns of the results contract, one row per file; those "not analysed" give their ``reason``.
+    parameters
+        Nested parameters of the run, for the methods.
+    title
+        Heading of the page.
+    date
+        When the analysis was made; now if None.
+    max_side
+        Longest side of an embedded image [px].
+
+    Returns
+    -------
+    str
+        The page. It loads nothing, and every name and reason in it is escaped.
+
+    Raises
+    ------
+    ValueError
+        If two micrographs have the same name and frame, or a table of a micrograph contradicts another.
+    """
+    labels = _labels(micrographs)
+    side = _affordable_side(micrographs, max_side)
+    entries = file_entries(calibration)
+    by_stem = {entry.stem: entry for entry in entries}
+    panels = micrograph_panels(micrographs, labels, summary, by_stem)
+    pooled_row = find_row(summary, POOLED) or (
+        find_row(summary, micrographs[0].stem, micrographs[0].frame) if len(micrographs) == 1 else None
+    )
+    version = amorph2d.__version__
+    payloads = [
+        script_json(viewer_payload(view, label=label, max_side=side))
+        for view, label in zip(micrographs, labels, strict=True)
+    ]
+    return _template().render(
+        title=title,
+        version=version,
+        date=(date or datetime.now().astimezone()),
+        labels=labels,
+        panels=panels,
+        pooled=pooled_panel(micrographs, pooled_row),
+        headlines=[(item, estimate(pooled_row, item)) for item in HEADLINES if estimate(pooled_row, item)],
+        comparison=compare(micrographs, labels, summary),
+        entries=entries,
+        failed=[entry for entry in entries if entry.error],
+        warned=[entry for entry in entries if entry.warnings and not entry.error],
+        payloads=payloads,
+        settings=script_json(_viewer_settings()),
+        methods=methods_text(parameters, version=version, networks=network_names(calibration)),
+        reference=PIPELINE_REFERENCE,
+        parameters=[(name, _write_parameter(value)) for name, value in flatten(parameters).items()],
+        style=Markup(_read("report.css")),
+        script=Markup(_read("report.js")),
+    )
+
+
+def _labels(micrographs: Sequence[MicrographView]) -> list[str]:
+    """Name each view: its stem, with the frame where a stem occurs more than once."""
+    keys = [(view.stem, view.frame) for view in micrographs]
+    if len(set(keys)) != len(keys):
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        raise ValueError(f"micrographs must differ in stem or frame, got more than one of {twice}")
+    stems = [view.stem for view in micrographs]
+    return [
+        view.stem if stems.count(view.stem) == 1 and view.frame == 0 else f"{view.stem}, frame {view.frame}"
+        for view in micrographs
+    ]
+
+
+def _affordable_side(micrographs: Sequence[MicrographView], max_side: int) -> int:
+    """Return the longest side with which all images together keep to the page's pixels."""
+    side = max_side
+    while side > 512 and sum(_shown_pixels(view, side) for view in micrographs) > PAGE_PIXELS:
+        side = max(512, int(side * 0.9))
+    return side
+
+
+def _shown_pixels(view: MicrographView, side: int) -> float:
+    """Return how many pixels an image has when its longest side is at most `side`."""
+    rows, columns = view.image.shape
+    ratio = max(1.0, max(rows, columns) / side)
+    return rows * columns / ratio**2
+
+
+def _viewer_settings() -> dict[str, Any]:
+    """Return colours and labels that the viewer shares with the figures."""
+    classes = [
+        {"size": size, "label": ring_label(size), "colour": colour} for size, colour in RING_COLOURS.items()
+    ]
+    return {"classes": classes, "atom": ATOM, "centre": CENTRE}
+
+
+def _write_parameter(value: Any) -> str:
+    """Write the value of a parameter."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_write_parameter(item) for item in value)
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _template() -> Any:
+    """Return the compiled page."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(_read("report.html"))
+
+
+def _read(name: str) -> str:
+    """Return the text of a template file."""
+    return resources.files("amorph2d.report").joinpath("templates", name).read_text(encoding="utf-8")

@@ -1,0 +1,191 @@
+"""The summary as tables: which statistics there are, what they are called, and how they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from amorph2d.measures.statistics import COORDINATIONS, RING_SIZES, ring_class
+from amorph2d.plotting.colours import ring_label
+from amorph2d.report.rounding import format_count, format_interval
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """One statistic of the summary.
+
+    Attributes
+    ----------
+    key
+        Column; its limits are ``<key>_low`` and ``<key>_high``.
+    label, unit
+        How it is written; the unit may be empty.
+    factor
+        What the column is multiplied by to have that unit.
+    is_count
+        Whether it is a whole number without an interval.
+    """
+
+    key: str
+    label: str
+    unit: str = ""
+    factor: float = 1.0
+    is_count: bool = False
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One number of a table, ready to be written.
+
+    Attributes
+    ----------
+    value, interval
+        Text; the interval is empty where none is known.
+    """
+
+    value: str
+    interval: str = ""
+
+
+@dataclass(frozen=True)
+class StatisticRow:
+    """One line of the table of statistics: the shown micrograph and all of them."""
+
+    label: str
+    unit: str
+    shown: Estimate
+    pooled: Estimate | None
+
+
+GROUPS: Mapping[str, Sequence[Statistic]] = {
+    "Counts": (
+        Statistic("n_atoms", "Atoms", is_count=True),
+        Statistic("n_bonds", "Bonds", is_count=True),
+        Statistic("n_angles", "Angles", is_count=True),
+        Statistic("n_rings", "Rings", is_count=True),
+        Statistic("n_complete_rings", "Complete rings", is_count=True),
+    ),
+    "Bonds and angles": (
+        Statistic("bond_mean", "Bond length, mean", "Å"),
+        Statistic("bond_std", "Bond length, standard deviation", "Å"),
+        Statistic("angle_mean", "Bond angle, mean", "°"),
+        Statistic("angle_std", "Bond angle, standard deviation", "°"),
+    ),
+    "Rings": (
+        Statistic("mean_ring_size", "Ring size, mean"),
+        *(
+            Statistic(f"ring_fraction_{ring_class(size)}", f"Rings of {ring_label(size)}", "%", 100.0)
+            for size in RING_SIZES
+        ),
+    ),
+    "Network": (
+        Statistic("density", "Atoms per area", "nm⁻²", 100.0),
+        Statistic("coordination_mean", "Coordination, mean"),
+        *(
+            Statistic(f"coordination_fraction_{n}", f"{n}-coordinated atoms", "%", 100.0)
+            for n in COORDINATIONS
+        ),
+    ),
+    "Checks": (
+        Statistic("angles_per_bond", "Angles per bond (2 in a three-coordinated net)"),
+        Statistic("euler_characteristic", "Atoms − bonds + rings (Euler)", is_count=True),
+        Statistic("n_ring_count_disagreements", "Rings on which the two criteria disagree", is_count=True),
+    ),
+}
+
+HEADLINES = (
+    Statistic("n_atoms", "Atoms", is_count=True),
+    Statistic("bond_mean", "Mean bond length", "Å"),
+    Statistic("bond_std", "Bond-length spread", "Å"),
+    Statistic("angle_std", "Bond-angle spread", "°"),
+    Statistic("ring_fraction_6", "Hexagons", "%", 100.0),
+    Statistic("density", "Atoms per area", "nm⁻²", 100.0),
+)
+
+COMPARED = (
+    Statistic("bond_mean", "Bond length", "Å"),
+    Statistic("bond_std", "Bond-length spread", "Å"),
+    Statistic("angle_std", "Angle spread", "°"),
+    Statistic("ring_fraction_5", "Pentagons", "%", 100.0),
+    Statistic("ring_fraction_6", "Hexagons", "%", 100.0),
+    Statistic("ring_fraction_7", "Heptagons", "%", 100.0),
+    Statistic("coordination_mean", "Coordination"),
+    Statistic("density", "Atoms per area", "nm⁻²", 100.0),
+)
+
+_IDENTITY = ("micrograph", "stem", "file", "frame")
+
+
+def find_row(summary: pd.DataFrame, stem: str, frame: int | None = None) -> dict[str, Any] | None:
+    """Return the row of a micrograph (and frame) of the summary, or None if there is none."""
+    if "micrograph" not in summary:
+        return None
+    rows = summary[summary["micrograph"] == stem]
+    if frame is not None and "frame" in rows:
+        rows = rows[rows["frame"] == frame]
+    return None if rows.empty else {str(key): value for key, value in rows.iloc[0].items()}
+
+
+def estimate(row: Mapping[str, Any] | None, statistic: Statistic) -> Estimate | None:
+    """Write one statistic of a row, or None if the row does not have it."""
+    if row is None or statistic.key not in row:
+        return None
+    value, low, high = numbers_of(row, statistic)
+    if statistic.is_count:
+        return Estimate(format_count(value))
+    return Estimate(*format_interval(value, low, high))
+
+
+def numbers_of(row: Mapping[str, Any], statistic: Statistic) -> tuple[float, float, float]:
+    """Return value, lower and upper limit of a statistic in its unit; NaN where unknown."""
+    found = [_number(row.get(statistic.key + end)) for end in ("", "_low", "_high")]
+    value, low, high = (statistic.factor * number for number in found)
+    return value, low, high
+
+
+def statistics_table(
+    row: Mapping[str, Any] | None, pooled: Mapping[str, Any] | None
+) -> dict[str, list[StatisticRow]]:
+    """Collect all statistics of a row beside those of the pooled row, by group.
+
+    Columns that no group knows are added under "Further", so that nothing of the summary is lost.
+    """
+    source = row or pooled or {}
+    groups = {**GROUPS, "Further": _further(source)}
+    table: dict[str, list[StatisticRow]] = {}
+    for title, statistics in groups.items():
+        for statistic in statistics:
+            shown = estimate(row, statistic)
+            if shown is not None and not (shown.value == "–" and estimate(pooled, statistic) is None):
+                line = StatisticRow(statistic.label, statistic.unit, shown, estimate(pooled, statistic))
+                table.setdefault(title, []).append(line)
+    return table
+
+
+def humanise(key: str) -> str:
+    """Turn a column's name into words."""
+    words = key.replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
+
+
+def _further(row: Mapping[str, Any]) -> list[Statistic]:
+    """Return the numeric columns that no group has."""
+    known = {statistic.key for group in GROUPS.values() for statistic in group}
+    found = []
+    for key, value in row.items():
+        base = next((key.removesuffix(end) for end in ("_low", "_high") if key.endswith(end)), key)
+        limits = base != key and base in row
+        if key not in known and key not in _IDENTITY and not limits and np.isfinite(_number(value)):
+            found.append(Statistic(key, humanise(key), is_count=key.startswith("n_")))
+    return found
+
+
+def _number(value: Any) -> float:
+    """Return a number, or NaN for anything else."""
+    if isinstance(value, (bool, np.bool_)):
+        return float("nan")
+    return float(value) if isinstance(value, (int, float, np.integer, np.floating)) else float("nan")

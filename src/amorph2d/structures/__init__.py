@@ -1,0 +1,1 @@
+"""Periodic planar networks: seeds, Voronoi networks, relaxation, pores."""

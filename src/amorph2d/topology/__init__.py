@@ -1,0 +1,1 @@
+"""Bonds, rings and coordination of planar networks."""

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from amorph2d.structures.network import RingedSheet, bond_vectors, moved, ring_areas
+from amorph2d.structures.periodic import shortest_image
+from amorph2d.structures.pores import circular_pore
+from amorph2d.structures.relax import GRAPHENE, KeatingPotential, keating_energy, relax_network
+
+
+def lengths(sheet: RingedSheet) -> np.ndarray:
+    return np.hypot(*bond_vectors(sheet).T)
+
+
+def test_graphene_has_no_energy_and_no_force(honeycomb: RingedSheet) -> None:
+    energy, gradient, strain_gradient = keating_energy(honeycomb)
+    assert energy == pytest.approx(0, abs=1e-20)
+    np.testing.assert_allclose(gradient, 0, atol=1e-10)
+    np.testing.assert_allclose(strain_gradient, 0, atol=1e-10)
+
+
+def test_energy_of_stretched_graphene_is_that_of_the_formula(honeycomb: RingedSheet) -> None:
+    # With all bonds d' = 1.05 d: three bonds of two atoms each, six angles with r·r = -d'²/2.
+    stretched = moved(honeycomb, honeycomb.positions * 1.05, honeycomb.box * 1.05)
+    d, excess = 1.42, 1.42**2 * (1.05**2 - 1)
+    per_cell = 3 * 3 / 16 * 25.88 / d**2 * excess**2 + 6 * 3 / 8 * 5.94 / d**2 * (excess / 2) ** 2
+    assert keating_energy(stretched)[0] == pytest.approx(per_cell * len(honeycomb.positions) / 2)
+
+
+@pytest.mark.parametrize("is_porous", [False, True])
+def test_gradients_are_the_differences_of_the_energy(network: RingedSheet, is_porous: bool) -> None:
+    sheet = circular_pore(network, centre=[3, 4], radius=5.0) if is_porous else network
+    _, gradient, strain_gradient = keating_energy(sheet)
+    step = 1e-5
+
+    def energy(displacement: np.ndarray | float = 0.0, stretch: np.ndarray | float = 1.0) -> float:
+        positions = (sheet.positions + displacement) * stretch
+        return keating_energy(replace(sheet, positions=positions, box=sheet.box * stretch))[0]
+
+    direction = np.random.default_rng(0).normal(size=sheet.positions.shape)
+    slope = (energy(step * direction) - energy(-step * direction)) / (2 * step)
+    assert slope == pytest.approx(float((gradient * direction).sum()), rel=1e-6)
+    one = np.zeros_like(direction)
+    one[11, 1] = step
+    assert (energy(one) - energy(-one)) / (2 * step) == pytest.approx(gradient[11, 1], rel=1e-4, abs=1e-4)
+    for axis in range(2):
+        strain = np.eye(2)[axis] * step
+        slope = (energy(stretch=1 + strain) - energy(stretch=1 - strain)) / (2 * step)
+        assert slope == pytest.approx(strain_gradient[axis], rel=1e-5)
+
+
+def test_energy_does_not_depend_on_where_the_box_is_cut(network: RingedSheet) -> None:
+    shifted = moved(network, network.positions + np.array([13.1, -5.2]), network.box)
+    assert keating_energy(shifted)[0] == pytest.approx(keating_energy(network)[0], rel=1e-10)
+
+
+def test_relaxation_finds_graphene_again(honeycomb: RingedSheet) -> None:
+    noise = np.random.default_rng(1).normal(0, 0.1, honeycomb.positions.shape)
+    start = moved(honeycomb, (honeycomb.positions + noise) * [1.06, 0.97], honeycomb.box * [1.06, 0.97])
+    found = relax_network(start, tolerance=1e-4)
+    np.testing.assert_allclose(lengths(found), 1.42, atol=1e-4)
+    np.testing.assert_allclose(found.box, honeycomb.box, atol=1e-3)
+
+
+def test_relaxed_network_is_a_minimum_of_good_bonds(network: RingedSheet, relaxed: RingedSheet) -> None:
+    energy, gradient, strain_gradient = keating_energy(relaxed)
+    assert energy < keating_energy(network)[0] / 10
+    assert np.abs(gradient).max() < 0.011
+    assert np.abs(strain_gradient).max() / len(relaxed.positions) < 0.01
+    # Not so before: a tenth of the Voronoi bonds is shorter than 0.5 Å.
+    assert np.mean(lengths(network) < 0.5) > 0.05
+    assert lengths(relaxed).mean() == pytest.approx(1.40, abs=0.015)
+    assert lengths(relaxed).std() < 0.08
+    assert 1.0 < lengths(relaxed).min() < lengths(relaxed).max() < 1.75
+
+
+def test_relaxed_positions_are_good_to_a_hundredth_of_an_angstrom(
+    network: RingedSheet, relaxed: RingedSheet
+) -> None:
+    better = relax_network(network, tolerance=1e-5)
+    moves = shortest_image(relaxed.positions / relaxed.box * better.box - better.positions, better.box)
+    assert np.abs(moves).max() < 0.01
+
+
+def test_relaxation_keeps_the_topology_planar(network: RingedSheet, relaxed: RingedSheet) -> None:
+    np.testing.assert_array_equal(relaxed.bonds, network.bonds)
+    np.testing.assert_array_equal(relaxed.ring_members, network.ring_members)
+    areas = ring_areas(relaxed)
+    assert (areas > 0).all()
+    assert areas.sum() == pytest.approx(relaxed.box.prod())
+
+
+def test_atoms_without_a_bond_stay_apart(relaxed: RingedSheet) -> None:
+    pairs = cKDTree(relaxed.positions, boxsize=relaxed.box).query_pairs(1.9, output_type="ndarray")
+    n_bonded = np.sum(lengths(relaxed) < 1.9)
+    # Only across rings of four are atoms closer than the longest distance taken for a bond: two pairs each.
+    assert len(pairs) - n_bonded <= 2 * np.sum(relaxed.ring_sizes == 4) + 2
+
+
+def test_ring_centres_are_the_centroids_of_the_relaxed_rings(
+    network: RingedSheet, relaxed: RingedSheet
+) -> None:
+    ring = slice(relaxed.ring_offsets[3], relaxed.ring_offsets[4])
+    corners = relaxed.positions[relaxed.ring_members[ring]]
+    corners = corners[0] + shortest_image(corners - corners[0], relaxed.box)
+    after = np.roll(corners, -1, axis=0)
+    cross = corners[:, 0] * after[:, 1] - corners[:, 1] * after[:, 0]
+    centroid = ((corners + after) * cross[:, None]).sum(axis=0) / (3 * cross.sum())
+    np.testing.assert_allclose(shortest_image(relaxed.ring_centres[3] - centroid, relaxed.box), 0, atol=1e-9)
+    before = shortest_image(relaxed.ring_centres - network.ring_centres, relaxed.box)
+    assert np.hypot(*before.T).max() > 0.1
+
+
+def test_stiffer_angles_give_wider_bonds(network: RingedSheet) -> None:
+    soft = relax_network(network, potential=replace(GRAPHENE, angle_stiffness=2.0))
+    stiff = relax_network(network, potential=replace(GRAPHENE, angle_stiffness=12.0))
+    assert lengths(soft).std() < lengths(stiff).std()
+
+
+def test_bond_length_scales_the_sheet(network: RingedSheet, relaxed: RingedSheet) -> None:
+    longer = relax_network(network, potential=replace(GRAPHENE, bond_length=1.5))
+    assert longer.box.prod() / relaxed.box.prod() == pytest.approx((1.5 / 1.42) ** 2, rel=1e-3)
+
+
+def test_few_iterations_give_what_was_reached(network: RingedSheet, relaxed: RingedSheet) -> None:
+    early = relax_network(network, max_iterations=3)
+    assert keating_energy(relaxed)[0] < keating_energy(early)[0] < keating_energy(network)[0]
+
+
+def test_porous_network_relaxes(relaxed: RingedSheet) -> None:
+    porous = relax_network(circular_pore(relaxed, centre=[0, 0], radius=6.0))
+    assert lengths(porous).max() < 1.75
+    assert (ring_areas(porous) > 0).all()
+
+
+def test_errors(network: RingedSheet) -> None:
+    with pytest.raises(ValueError, match="tolerance must be > 0 eV/Å, got 0"):
+        relax_network(network, tolerance=0)
+    with pytest.raises(ValueError, match="max_iterations must be ≥ 1, got 0"):
+        relax_network(network, max_iterations=0)
+    with pytest.raises(ValueError, match="sheet must have bonds"):
+        relax_network(replace(network, bonds=np.empty((0, 2), dtype=np.int64)))
+    with pytest.raises(ValueError, match="angle_stiffness must be > 0, got -1"):
+        KeatingPotential(bond_length=1.42, bond_stiffness=25.0, angle_stiffness=-1)
