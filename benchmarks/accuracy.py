@@ -18,6 +18,8 @@ from amorph2d.imaging.optics import Optics, matched_defocus
 from amorph2d.imaging.simulate import image_sheet
 from amorph2d.structures.sheet import Sheet
 
+SHIPPED = Path(__file__).parents[1] / "src" / "amorph2d" / "networks" / "sites"
+
 
 def read_sheet(path: Path) -> Sheet:
     """Read a sheet with its bonds; ring centres are the centroids of its faces."""
@@ -59,11 +61,10 @@ def main() -> None:
     from amorph2d.localisation.config import LocalisationParameters
     from amorph2d.localisation.locate import locate_sites
     from amorph2d.localisation.scores import score_sites
-    from amorph2d.learning.reference import reference_folder
 
-    network = load_network(arguments.network or reference_folder("sites"))
+    network = load_network(arguments.network or SHIPPED)
     parameters = LocalisationParameters(
-        tile_size=1024, batch_size=1, thresholds={"atom": None, "ring": None}, min_distance=0.6, border=2.0, precision="bf16"
+        tile_size=1024, batch_size=1, thresholds={"atom": None, "ring": None}, min_distance=0.6, border=2.0, precision="auto"
     )
     sheet = read_sheet(arguments.coordinates)
     rows = []

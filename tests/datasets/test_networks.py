@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from amorph2d.datasets.networks import NetworkFolder, RegisteredNetworkDataset
 from kedro.io import DatasetError
+
+from amorph2d.datasets.networks import NetworkFolder, RegisteredNetworkDataset
 
 torch = pytest.importorskip("torch")
 
@@ -40,7 +41,11 @@ def test_a_folder_gives_back_the_network(network, tmp_path):
     dataset.save(network)
     assert dataset.exists()
     loaded = dataset.load()
-    assert (loaded.config, loaded.metadata, loaded.sha256) == (network.config, network.metadata, network.sha256)
+    assert (loaded.config, loaded.metadata, loaded.sha256) == (
+        network.config,
+        network.metadata,
+        network.sha256,
+    )
     assert {path.name for path in (tmp_path / "sites").iterdir()} == {"weights.safetensors", "network.json"}
 
 

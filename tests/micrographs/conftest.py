@@ -123,7 +123,7 @@ def write_ser():
 
 @pytest.fixture
 def write_velox():
-    """Write a Velox .emd with the fields that matter: path, arrays (rows, columns, frames), pixel size (y, x)."""
+    """Write a Velox .emd: path, arrays (rows, columns, frames), pixel size (y, x) in `unit`."""
 
     def write(path, arrays, step, unit="m", kilovolt=80):
         metadata = {

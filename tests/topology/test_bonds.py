@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
-from strategies import BOND, disordered_sheets, honeycomb, points, rotate
 
 from amorph2d.topology.bonds import bond_vectors, delaunay_bonds, unique_pairs
+from strategies import BOND, disordered_sheets, honeycomb, points, rotate
 
 LIMITS = (0.5, 1.9)
 
@@ -25,7 +25,10 @@ def test_graphene_in_a_box():
 def test_open_sheet_has_the_pairs_within_reach():
     atoms, centres, _ = honeycomb(7, 3)
     expected = as_set(cKDTree(atoms).query_pairs(1.5, output_type="ndarray"))
-    assert as_set(delaunay_bonds(atoms + [300, -70], centres + [300, -70], limits=LIMITS)) == expected
+    assert (
+        as_set(delaunay_bonds(atoms + np.array([300, -70]), centres + np.array([300, -70]), limits=LIMITS))
+        == expected
+    )
 
 
 def test_ring_centres_keep_bonds_out_of_rings():
@@ -71,7 +74,11 @@ def test_turning_and_renumbering_change_nothing(sheet, angle, random):
     bonds = delaunay_bonds(atoms, centres, limits=LIMITS)
     order = list(range(len(atoms)))
     random.shuffle(order)
-    again = delaunay_bonds(rotate(atoms, angle)[order] + [40, 3], rotate(centres, angle) + [40, 3], limits=LIMITS)
+    again = delaunay_bonds(
+        rotate(atoms, angle)[order] + np.array([40, 3]),
+        rotate(centres, angle) + np.array([40, 3]),
+        limits=LIMITS,
+    )
     assert as_set(np.array(order)[again]) == as_set(bonds)
 
 

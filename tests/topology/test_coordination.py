@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from strategies import honeycomb
 
 from amorph2d.topology.bonds import delaunay_bonds
 from amorph2d.topology.coordination import coordination_numbers
+from strategies import honeycomb
 
 
 def test_graphene_is_three_coordinated():

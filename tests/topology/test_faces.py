@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from strategies import honeycomb
 
 from amorph2d.topology.bonds import delaunay_bonds
 from amorph2d.topology.faces import count_pieces, drop_crossing_bonds, is_planar, walk_faces
+from strategies import honeycomb
 
 KITE = np.array([[0.0, 0.0], [2.0, -0.8], [3.0, 0.0], [2.0, 0.8]])
 KITE_BONDS = np.array([[0, 1], [1, 2], [2, 3], [0, 3], [0, 2], [1, 3]])
@@ -48,7 +48,7 @@ def test_the_longer_of_two_crossing_bonds_goes():
 
 def test_crossing_over_the_edge_of_a_periodic_box():
     box = np.array([20.0, 15.0])
-    moved = (KITE + [18.5, 14.9]) % box
+    moved = (KITE + np.array([18.5, 14.9])) % box
     assert drop_crossing_bonds(moved, KITE_BONDS, box).tolist() == KITE_BONDS[[0, 1, 2, 3, 5]].tolist()
 
 

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import BOND, disordered_sheets, honeycomb, rotate
 
 from amorph2d.topology import rings as module
 from amorph2d.topology.bonds import delaunay_bonds
@@ -13,6 +12,7 @@ from amorph2d.topology.rings import (
     euler_characteristic,
     planar_rings,
 )
+from strategies import BOND, disordered_sheets, honeycomb, rotate
 
 LIMITS = (0.5, 1.9)
 HEXAGON = BOND * np.stack([np.cos(np.arange(6) * np.pi / 3), np.sin(np.arange(6) * np.pi / 3)], axis=1)
@@ -76,7 +76,10 @@ def test_members_go_around_their_ring(sheet):
     rings = planar_rings(atoms, bonds, max_size=30, box=box)
     known = {tuple(bond) for bond in bonds.tolist()}
     for ring in np.split(rings.members, rings.starts[1:]):
-        assert all(tuple(sorted(pair)) in known for pair in zip(ring.tolist(), np.roll(ring, 1).tolist(), strict=True))
+        assert all(
+            tuple(sorted(pair)) in known
+            for pair in zip(ring.tolist(), np.roll(ring, 1).tolist(), strict=True)
+        )
 
 
 @given(disordered_sheets(), st.floats(-180, 180), st.randoms(use_true_random=False))
@@ -87,7 +90,9 @@ def test_turning_and_renumbering_change_nothing(sheet, angle, random):
     rings = planar_rings(atoms, bonds, max_size=20)
     order = list(range(len(atoms)))
     random.shuffle(order)
-    again = planar_rings(rotate(atoms, angle)[order] + [40, 3], np.argsort(order)[bonds], max_size=20)
+    again = planar_rings(
+        rotate(atoms, angle)[order] + np.array([40, 3]), np.argsort(order)[bonds], max_size=20
+    )
     assert {frozenset(ring) for ring in np.split(np.array(order)[again.members], again.starts[1:])} == {
         frozenset(ring) for ring in np.split(rings.members, rings.starts[1:])
     }
@@ -113,7 +118,7 @@ def test_a_bridge_joins_two_rings_and_is_in_neither():
 
 def test_a_ring_over_the_edge_of_a_periodic_box():
     box = np.array([11.0, 8.0])
-    rings = planar_rings((HEXAGON + [0.2, 7.9]) % box, HEXAGON_BONDS, max_size=16, box=box)
+    rings = planar_rings((HEXAGON + np.array([0.2, 7.9])) % box, HEXAGON_BONDS, max_size=16, box=box)
     assert rings.sizes.tolist() == [6]
     np.testing.assert_allclose(rings.areas, HEXAGON_AREA)
     np.testing.assert_allclose(rings.centroids, [[0.2, 7.9]])
@@ -188,7 +193,7 @@ def test_refuses_nonsense():
 
 
 def test_criteria_agree_on_a_disordered_sheet():
-    atoms, centres, box = honeycomb(12, 7)
+    atoms, _, box = honeycomb(12, 7)
     rng = np.random.default_rng(3)
     atoms = np.delete(atoms, rng.choice(len(atoms), 12, replace=False), axis=0)
     atoms = atoms + rng.normal(0, 0.08, atoms.shape)
@@ -205,15 +210,11 @@ def test_criteria_agree_on_a_disordered_sheet():
 @settings(max_examples=25, deadline=None)
 def test_centres_are_found_in_their_rings(sheet, random):
     atoms, centres, box = sheet
-    rings = planar_rings(
-        atoms, delaunay_bonds(atoms, centres, limits=LIMITS, box=box), max_size=16, box=box
-    )
+    rings = planar_rings(atoms, delaunay_bonds(atoms, centres, limits=LIMITS, box=box), max_size=16, box=box)
     order = list(range(len(rings)))
     random.shuffle(order)
     shuffled = rings.centroids[order] + np.array([box[0], -box[1]])
-    np.testing.assert_array_equal(
-        assign_ring_centres(rings, shuffled, atoms, box=box), np.argsort(order)
-    )
+    np.testing.assert_array_equal(assign_ring_centres(rings, shuffled, atoms, box=box), np.argsort(order))
 
 
 def test_of_several_centres_the_nearest_and_of_none_nothing():

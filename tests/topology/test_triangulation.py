@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from scipy.spatial import Delaunay
-from strategies import honeycomb, points
 
 from amorph2d.topology import triangulation
 from amorph2d.topology.triangulation import delaunay_edges
+from strategies import honeycomb, points
 
 
 def as_set(edges):
@@ -37,7 +37,13 @@ def test_points_on_a_line_make_a_chain():
 
 def test_coinciding_points_stand_for_one():
     square = np.array([[0, 0], [4, 0], [4, 4], [0, 4], [2, 2], [2, 2]], dtype=float)
-    assert as_set(delaunay_edges(square, None)) == {(0, 1), (1, 2), (2, 3), (0, 3), *((k, 4) for k in range(4))}
+    assert as_set(delaunay_edges(square, None)) == {
+        (0, 1),
+        (1, 2),
+        (2, 3),
+        (0, 3),
+        *((k, 4) for k in range(4)),
+    }
     assert delaunay_edges(np.ones((5, 2)), None).shape == (0, 2)
 
 
@@ -49,7 +55,10 @@ def test_circles_around_edges_are_empty(positions):
     if len(positions) > 2:
         indptr, neighbours = Delaunay(positions).vertex_neighbor_vertices
         of_scipy = {
-            (i, j) for i in range(len(positions)) for j in neighbours[indptr[i] : indptr[i + 1]].tolist() if i < j
+            (i, j)
+            for i in range(len(positions))
+            for j in neighbours[indptr[i] : indptr[i + 1]].tolist()
+            if i < j
         }
         assert as_set(edges) == of_scipy
 

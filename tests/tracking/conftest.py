@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amorph2d.tracking import store as stores
-from amorph2d.tracking.store import Store
 from safetensors.numpy import save
 from sqlalchemy import Engine, event
+
+from amorph2d.tracking import store as stores
+from amorph2d.tracking.store import Store
 
 METADATA = {
     "metrics": {"atom": {"f1": 0.99, "rmse": 0.06}, "ring": {"f1": 0.95}},

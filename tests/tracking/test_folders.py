@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from amorph2d.tracking.folders import model_card, read_folder, shipped_folder
 from amorph2d.tracking.store import TrackingError
 

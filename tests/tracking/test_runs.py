@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+
 from amorph2d import __version__
 from amorph2d.tracking import runs
 from amorph2d.tracking.epochs import EpochTracker
@@ -45,7 +46,11 @@ def test_more_parameters_than_mlflow_takes_at_once_are_kept(store):
 
 def test_epochs_are_kept_from_any_thread(store):
     with start_training_run("sites", {}) as run, ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda epoch: run.epochs(epoch, {"loss": 1 / (1 + epoch), "rate": float("nan")}), range(8)))
+        list(
+            pool.map(
+                lambda epoch: run.epochs(epoch, {"loss": 1 / (1 + epoch), "rate": float("nan")}), range(8)
+            )
+        )
     history = run.client.get_metric_history(run.run_id, "loss")
     assert sorted((row.step, row.value) for row in history) == [(k, 1 / (1 + k)) for k in range(8)]
     assert "rate" not in run.client.get_run(run.run_id).data.metrics
@@ -116,14 +121,18 @@ def test_a_training_with_other_parameters_is_another_run(store, tmp_path):
     assert start_training_run("sites", PARAMETERS | {"seed": 2}, folder=tmp_path).run_id != other.run_id
 
 
-@pytest.mark.parametrize("note", ["not json", '{"run_id": "a", "store": "elsewhere"}', '{"run_id": "a"}', "{}"])
+@pytest.mark.parametrize(
+    "note", ["not json", '{"run_id": "a", "store": "elsewhere"}', '{"run_id": "a"}', "{}"]
+)
 def test_a_note_that_leads_nowhere_starts_a_new_run(store, tmp_path, note):
     (tmp_path / RUN_FILE).write_text(note)
     run = start_training_run("sites", {}, folder=tmp_path)
     assert run.run_id in (tmp_path / RUN_FILE).read_text()
 
 
-@pytest.mark.parametrize(("error", "status"), [(ValueError("bad"), "FAILED"), (KeyboardInterrupt(), "KILLED")])
+@pytest.mark.parametrize(
+    ("error", "status"), [(ValueError("bad"), "FAILED"), (KeyboardInterrupt(), "KILLED")]
+)
 def test_an_error_ends_the_run_and_goes_on(store, error, status):
     with pytest.raises(type(error)), start_training_run("sites", {}) as run:
         raise error
@@ -153,7 +162,9 @@ def test_metrics_figures_tables_and_files_are_kept(store, tmp_path):
     assert run.client.get_run(run.run_id).data.metrics == {"atom.f1": 0.9}
     assert files_of(run) == {"figures/curve.png", "figures/map.html", "tables/scores.csv", "note.txt"}
     root = local_path(run.client.get_run(run.run_id).info.artifact_uri)
-    pd.testing.assert_frame_equal(pd.read_csv(root / "tables/scores.csv"), pd.DataFrame({"kind": ["atom"], "f1": 0.9}))
+    pd.testing.assert_frame_equal(
+        pd.read_csv(root / "tables/scores.csv"), pd.DataFrame({"kind": ["atom"], "f1": 0.9})
+    )
 
 
 def test_a_run_that_is_not_there_is_named(store):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from amorph2d.datasets.networks import RegisteredNetworkDataset
 from amorph2d.tracking.registry import champion, promote, register_network
 from amorph2d.tracking.store import quiet_mlflow
@@ -20,6 +21,7 @@ pytest.importorskip("torch")
 def trained(tmp_path: Path) -> Path:
     """Return a folder with a tiny network that has not been trained at all."""
     import torch
+
     from amorph2d.learning.config import NetworkConfig
     from amorph2d.learning.network import ResidualUNet
     from amorph2d.learning.storage import build_network, save_network
@@ -98,5 +100,7 @@ def test_the_catalog_entry_names_the_version_that_it_loads(store, trained, ship)
     with pytest.raises(Exception, match="no candidate"):
         promote("sites")
     register_network(trained)
-    assert RegisteredNetworkDataset(task="sites", alias_or_version="candidate").load().metadata["version"] == 1
+    assert (
+        RegisteredNetworkDataset(task="sites", alias_or_version="candidate").load().metadata["version"] == 1
+    )
     assert not RegisteredNetworkDataset(task="sites", alias_or_version=2).exists()

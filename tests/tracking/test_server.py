@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
 from amorph2d.tracking import store as stores
 from amorph2d.tracking.registry import champion, ensure_reference, list_networks, promote, register_network
 from amorph2d.tracking.runs import log_analysis, start_training_run
@@ -29,7 +30,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    places = ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", f"{folder}/files"]
+    places = [
+        "--backend-store-uri",
+        f"sqlite:///{folder}/server.db",
+        "--artifacts-destination",
+        f"{folder}/files",
+    ]
     environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
     environment.pop("MLFLOW_TRACKING_URI", None)
     with (folder / "log").open("wb") as log:
@@ -70,7 +76,10 @@ def test_a_team_shares_networks_through_a_server(server, make_folder, ship, monk
     made = register_network(make_folder("own", seed=1), run_id=run.run_id)
     assert made.version == 2
     assert promote("sites").version == 2
-    assert [(row.version, row.aliases) for row in list_networks()] == [(2, ("candidate", "champion")), (1, ())]
+    assert [(row.version, row.aliases) for row in list_networks()] == [
+        (2, ("candidate", "champion")),
+        (1, ()),
+    ]
     (tmp_path / "report.html").write_text("<html></html>")
     run_id = log_analysis({"a": 1}, metrics={"n": 1.0}, report=tmp_path / "report.html")
     assert [file.path for file in connect(store).list_artifacts(run_id)] == ["report.html"]
@@ -85,11 +94,12 @@ def test_a_team_shares_networks_through_a_server(server, make_folder, ship, monk
 
     (found.folder / "weights.safetensors").write_bytes(b"half")
     assert champion("sites").sha256 == made.sha256
-    assert (found.folder / "weights.safetensors").read_bytes() == (made.folder / "weights.safetensors").read_bytes()
+    assert (found.folder / "weights.safetensors").read_bytes() == (
+        made.folder / "weights.safetensors"
+    ).read_bytes()
     assert sorted(path.name for path in found.folder.parent.iterdir()) == [found.folder.name]
 
     shutil.rmtree(found.folder)
     shutil.rmtree(server.files)
     with pytest.raises(TrackingError, match="'sites' version 2 cannot be fetched from mlflow-artifacts:"):
         champion("sites")
-

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Barrier, Thread
 
 import pytest
+
 from amorph2d.tracking import store as stores
 from amorph2d.tracking.store import Store, TrackingError
 
@@ -149,7 +150,9 @@ def test_a_server_is_asked_once(tmp_path):
 
     with HTTPServer(("127.0.0.1", 0), Answer) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        store = stores.configure(tmp_path, SETTINGS | {"tracking_uri": f"http://127.0.0.1:{server.server_port}/"})
+        store = stores.configure(
+            tmp_path, SETTINGS | {"tracking_uri": f"http://127.0.0.1:{server.server_port}/"}
+        )
         stores.check_server(store)
         stores.check_server(store)
         server.shutdown()

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from amorph2d.tracking.values import as_text, flatten, flatten_metrics
 from pydantic import BaseModel
+
+from amorph2d.tracking.values import as_text, flatten, flatten_metrics
 
 
 class Fit(BaseModel):
@@ -45,7 +46,9 @@ def test_only_finite_numbers_are_metrics():
     assert flatten_metrics(values) == {"atom.f1": 0.5, "atom.n": 3.0}
 
 
-@pytest.mark.parametrize(("value", "text"), [("a", "a"), (1.5, "1.5"), ({"a": [1]}, '{"a": [1]}'), (Path("a"), '"a"')])
+@pytest.mark.parametrize(
+    ("value", "text"), [("a", "a"), (1.5, "1.5"), ({"a": [1]}, '{"a": [1]}'), (Path("a"), '"a"')]
+)
 def test_everything_but_text_becomes_json(value, text):
     assert as_text(value) == text
 

@@ -15,6 +15,7 @@ _NEIGHBOURS = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j)
 _CONNECTED = np.ones((3, 3), dtype=bool)
 _LEAST_RATIO = 1e-3
 _LEAST_CURVATURE = 1e-9
+_ROUNDING = 1e-6
 
 
 class Peaks(NamedTuple):
@@ -69,7 +70,7 @@ def find_peaks(heatmap: ArrayLike, threshold: float, min_distance_px: float) -> 
         raise ValueError(f"threshold must be > 0, got {threshold}")
     maxima, centroids = _maxima(heights, threshold)
     pixels = np.where(np.isnan(centroids), _vertices(heights, maxima), centroids)
-    is_inside = (np.abs(pixels - maxima) <= 0.5).all(axis=1) | ~np.isnan(centroids[:, 0])
+    is_inside = (np.abs(pixels - maxima) <= 0.5 + _ROUNDING).all(axis=1) | ~np.isnan(centroids[:, 0])
     confidence = heights[maxima[:, 0], maxima[:, 1]]
     return merge_peaks(Peaks(pixels[is_inside], confidence[is_inside]), min_distance_px)
 

@@ -137,7 +137,7 @@ def share_interval(
         * np.sqrt(share * (1 - share) / n_effective + (z / (2 * n_effective)) ** 2)
         / (1 + z**2 / n_effective)
     )
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    return max(0.0, min(share, float(centre - half))), min(1.0, max(share, float(centre + half)))
 
 
 def _student_reach(level: float, n_blocks: int) -> float:

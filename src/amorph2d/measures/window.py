@@ -164,8 +164,8 @@ def analysable_window(shape: tuple[int, int], sampling: Sampling, *, border: flo
         raise ValueError(f"border must be ≥ 0 Å, got {border}")
     steps = np.array(as_sampling(sampling))[::-1]
     low, high = -steps / 2, (np.array(shape)[::-1] - 0.5) * steps
-    margin = np.minimum(border, (high - low) / 2)
-    (x0, y0), (x1, y1) = (low + margin).tolist(), np.maximum(low + margin, high - margin).tolist()
+    middle = (low + high) / 2
+    (x0, y0), (x1, y1) = np.minimum(low + border, middle).tolist(), np.maximum(high - border, middle).tolist()
     return RectangularWindow(x0, y0, x1, y1)
 
 

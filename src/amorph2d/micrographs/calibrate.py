@@ -33,6 +33,7 @@ SAMPLING_TABLE = "sampling.csv"
 Polarity = Literal["bright atoms", "dark atoms", "unknown"]
 
 _MIN_SITES = 10
+_BESIDE = 4.0  # farthest atom that a ring centre is compared with [Å]
 CALIBRATION_COLUMNS = (
     "file",
     "micrograph",
@@ -55,6 +56,7 @@ CALIBRATION_COLUMNS = (
     "code_version",
 )
 _TOLERANCE = 0.15
+_LEAST_FIELD = 5.0
 _DOMAIN_UNITS = {
     "sampling": " Å/px",
     "dose_per_area": " e⁻/Å²",
@@ -162,18 +164,18 @@ def resolve_sampling(
     name = micrograph.path.name
     raise MicrographError(
         f"{name} has no calibration ({why}). Give its sampling in Å/px in one of three ways: the parameter "
-        f"sampling (--params sampling=0.11), a line '{name},0.11' in a {SAMPLING_TABLE} (header file,sampling)"
-        " next to it, or a calibration with a unit of length in the file itself"
+        f"sampling (--params sampling=0.11), a line '{name},0.11' in {SAMPLING_TABLE} (header file,sampling) "
+        "next to it, or a calibration with a unit of length in the file itself"
     )
 
 
 def _as_sampling(value: Any, name: str) -> tuple[float, float]:
     """Check a sampling that a user gave."""
     values = value if isinstance(value, Sequence) and not isinstance(value, str) else (value, value)
-    if any(isinstance(v, bool) or not isinstance(v, Real) for v in values):
+    if len(values) != 2 or any(isinstance(v, bool) or not isinstance(v, Real) for v in values):
         raise MicrographError(f"{name} must be a number in Å/px, got {value!r}")
     try:
-        return as_sampling((float(values[0]), float(values[1])) if len(values) == 2 else tuple(values))
+        return as_sampling((float(values[0]), float(values[1])))
     except ValueError:
         raise MicrographError(f"{name} must be > 0 Å/px, got {value}") from None
 
@@ -219,7 +221,7 @@ def check_bond_length(sampling: Sampling, bond_mean: float, expected: float = 1.
 def contrast_polarity(image: ArrayLike, atoms: ArrayLike, rings: ArrayLike, sampling: Sampling) -> Polarity:
     """Say whether atoms are brighter or darker than the ring centres beside them.
 
-    Each ring centre is compared with its nearest atom, so slow changes of the illumination do not matter.
+    Each ring centre is compared with the atoms beside it, so slow changes of the illumination do not matter.
 
     Parameters
     ----------
@@ -245,8 +247,15 @@ def contrast_polarity(image: ArrayLike, atoms: ArrayLike, rings: ArrayLike, samp
     )
     if min(len(at_atoms), len(at_rings)) < _MIN_SITES:
         return "unknown"
-    _, nearest = cKDTree(atoms_inside).query(rings_inside)
-    difference = at_atoms[nearest] - at_rings
+    distances, beside = cKDTree(atoms_inside).query(rings_inside, k=4, distance_upper_bound=_BESIDE)
+    is_near = np.isfinite(distances)
+    counts = is_near.sum(axis=1)
+    sums = np.append(at_atoms, 0.0)[beside].sum(
+        axis=1
+    )  # an atom that is missing has the index beyond the last
+    difference = (sums[counts > 0] / counts[counts > 0]) - at_rings[counts > 0]
+    if len(difference) < _MIN_SITES:
+        return "unknown"
     error = difference.std(ddof=1) / math.sqrt(len(difference))
     mean = difference.mean()
     if abs(mean) <= 2 * error:
@@ -318,3 +327,29 @@ def check_sampling_parameter(sampling: float | str | None) -> float | None:
             "not available yet"
         )
     return _as_sampling(sampling, "the parameter sampling")[0]
+
+
+def check_field(micrograph: Micrograph, sampling: Sampling, *, border: float) -> None:
+    """Check that a micrograph shows enough to be analysed.
+
+    Parameters
+    ----------
+    micrograph
+        The micrograph.
+    sampling
+        Its sampling, one value or (y, x) [Å/px].
+    border
+        Strip along the edges in which sites do not count [Å].
+
+    Raises
+    ------
+    MicrographError
+        If the field without its border is less than 5 Å wide, which is one ring.
+    """
+    least = 2 * border + _LEAST_FIELD
+    height, width = (n * step for n, step in zip(micrograph.image.shape, as_sampling(sampling), strict=True))
+    if min(height, width) < least:
+        raise MicrographError(
+            f"{micrograph.path.name} shows {width:.3g} × {height:.3g} Å; at least {least:g} Å a side are needed: check the "
+            "sampling"
+        )

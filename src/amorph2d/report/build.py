@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib import resources
@@ -17,7 +18,7 @@ from amorph2d.report.encode import script_json
 from amorph2d.report.files import file_entries, network_names
 from amorph2d.report.methods import PIPELINE_REFERENCE, flatten, methods_text
 from amorph2d.report.panels import compare, micrograph_panels, pooled_panel
-from amorph2d.report.payload import viewer_payload
+from amorph2d.report.payload import shown_shape, viewer_payload
 from amorph2d.report.statistics import HEADLINES, estimate, find_row
 from amorph2d.report.view import MicrographView
 
@@ -70,7 +71,7 @@ def build_report(
     side = _affordable_side(micrographs, max_side)
     entries = file_entries(calibration)
     by_stem = {entry.stem: entry for entry in entries}
-    panels = micrograph_panels(micrographs, labels, summary, by_stem)
+    panels = micrograph_panels(micrographs, labels, summary, by_stem, max_side=side)
     pooled_row = find_row(summary, POOLED) or (
         find_row(summary, micrographs[0].stem, micrographs[0].frame) if len(micrographs) == 1 else None
     )
@@ -117,16 +118,11 @@ def _labels(micrographs: Sequence[MicrographView]) -> list[str]:
 def _affordable_side(micrographs: Sequence[MicrographView], max_side: int) -> int:
     """Return the longest side with which all images together keep to the page's pixels."""
     side = max_side
-    while side > 512 and sum(_shown_pixels(view, side) for view in micrographs) > PAGE_PIXELS:
+    while (
+        side > 512 and sum(math.prod(shown_shape(view, max_side=side)) for view in micrographs) > PAGE_PIXELS
+    ):
         side = max(512, int(side * 0.9))
     return side
-
-
-def _shown_pixels(view: MicrographView, side: int) -> float:
-    """Return how many pixels an image has when its longest side is at most `side`."""
-    rows, columns = view.image.shape
-    ratio = max(1.0, max(rows, columns) / side)
-    return rows * columns / ratio**2
 
 
 def _viewer_settings() -> dict[str, Any]:

@@ -203,7 +203,7 @@ def interval_chart(
     for tick in nice_ticks(*axes.x, n=4):
         x = float(axes.across(tick))
         parts.append(f'<path class="grid" d="M{x:.1f} {top}V{base:.1f}"/>')
-        parts.append(_text("tick", x, base + 15, format_value(tick)))
+        parts.append(_text("tick", x, base + 18, format_value(tick, decimals=_decimals(axes.x, n=4))))
     if pooled is not None and np.isfinite(values[pooled]):
         x = float(axes.across(values[pooled]))
         parts.append(f'<path class="rule" d="M{x:.1f} {top}V{base:.1f}"/>')
@@ -258,9 +258,9 @@ def _bar(style: str, x: float, y: float, width: float, height: float, *, says: s
     return f'<rect class="{style}"{colour} {place}><title>{escape(says)}</title></rect>'
 
 
-def _decimals(limits: tuple[float, float]) -> int:
+def _decimals(limits: tuple[float, float], *, n: int = 5) -> int:
     """Return the decimals that the ticks between two limits need."""
-    ticks = nice_ticks(*limits)
+    ticks = nice_ticks(*limits, n=n)
     step = min(np.diff(ticks)) if len(ticks) > 1 else 1.0
     return next((count for count in range(8) if abs(step * 10**count - round(step * 10**count)) < 1e-6), 8)
 

@@ -51,37 +51,33 @@ def encode_indices(values: ArrayLike) -> dict[str, str]:
     return encode_array(array, "u1" if largest <= 0xFF else "u2" if largest <= 0xFFFF else "u4")
 
 
-def image_uri(image: ArrayLike, *, max_side: int, quality: int = 85) -> tuple[str, tuple[int, int]]:
+def image_uri(image: ArrayLike, *, shape: tuple[int, int]) -> str:
     """Encode a micrograph as a JPEG data URI.
 
     Parameters
     ----------
     image
         Micrograph, (rows, columns).
-    max_side
-        Longest side of the JPEG; larger images are averaged down, ≥ 1 [px].
-    quality
-        JPEG quality, 1 … 95.
+    shape
+        Rows and columns of the JPEG, which shows the whole field; a larger image is averaged down.
 
     Returns
     -------
-    tuple
-        Data URI and the shape (rows, columns) of the JPEG, which shows the whole field of the image.
+    str
+        The data URI.
     """
     from PIL import Image
 
-    if max_side < 1:
-        raise ValueError(f"max_side must be ≥ 1 px, got {max_side}")
     values = as_image(image)
-    ratio = max(values.shape) / max_side
-    if ratio > 1:
-        rows, columns = (max(1, round(side / ratio)) for side in values.shape)
-        small = Image.fromarray(values).resize((columns, rows), Image.Resampling.BOX)
+    if shape != values.shape:
+        small = Image.fromarray(values).resize(shape[::-1], Image.Resampling.BOX)
         values = np.asarray(small, dtype=np.float32)
+    # Many pixels are mostly shot noise: at 70 they take a third less, and no atom looks different.
+    quality = 85 if values.size <= 4_000_000 else 70
     buffer = io.BytesIO()
     Image.fromarray(stretch(values)).save(buffer, "JPEG", quality=quality)
     text = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return f"data:image/jpeg;base64,{text}", (values.shape[0], values.shape[1])
+    return f"data:image/jpeg;base64,{text}"
 
 
 def script_json(value: Any) -> Markup:

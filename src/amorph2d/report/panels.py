@@ -19,6 +19,7 @@ from amorph2d.plotting.distributions import ring_fractions
 from amorph2d.plotting.histograms import Histogram, bin_values, choose_edges
 from amorph2d.report.charts import curve_chart, histogram_chart, interval_chart, ring_chart
 from amorph2d.report.files import FileEntry, score_label
+from amorph2d.report.payload import shown_shape
 from amorph2d.report.rounding import format_count, format_value
 from amorph2d.report.statistics import (
     COMPARED,
@@ -86,6 +87,8 @@ def micrograph_panels(
     labels: Sequence[str],
     summary: pd.DataFrame,
     entries: Mapping[str, FileEntry],
+    *,
+    max_side: int,
 ) -> list[Panel]:
     """Collect the panels of the micrographs, the distributions of all of them as outlines behind each."""
     lengths = [counted_lengths(view) for view in micrographs]
@@ -113,7 +116,7 @@ def micrograph_panels(
                     (score_label(name), format_value(float(value)))
                     for name, value in (view.scores or {}).items()
                 ],
-                note=_field_note(view),
+                note=_field_note(view, max_side),
             )
         )
     return panels
@@ -214,8 +217,10 @@ def _caption(bins: Histogram) -> str:
     return f"n = {format_count(bins.n_values)}{outside}."
 
 
-def _field_note(view: MicrographView) -> str:
-    """Say how large the field is."""
+def _field_note(view: MicrographView, max_side: int) -> str:
+    """Say how large the field is, and whether the page shows it coarser."""
     rows, columns = view.image.shape
     width, height = columns * view.sampling[1] / 10, rows * view.sampling[0] / 10
-    return f"{columns} × {rows} px, {format_value(width, digits=3)} × {format_value(height, digits=3)} nm²"
+    field = f"{columns} × {rows} px, {format_value(width, digits=3)} × {format_value(height, digits=3)} nm²"
+    shown = shown_shape(view, max_side=max_side)
+    return field if shown == (rows, columns) else f"{field}, shown with {shown[1]} × {shown[0]} px"

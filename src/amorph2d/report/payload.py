@@ -11,6 +11,24 @@ from amorph2d.arrays import IntArray
 from amorph2d.report.encode import encode_array, encode_indices, image_uri
 from amorph2d.report.view import MicrographView, of_frame, site_rows
 
+FINEST = 0.08
+"""Pixel size below which an embedded image shows nothing more of an atom, 1/18 of a bond [Å/px]."""
+
+
+def shown_shape(view: MicrographView, *, max_side: int) -> tuple[int, int]:
+    """Return rows and columns of the embedded image: no side above `max_side`, no pixel finer than `FINEST`.
+
+    Raises
+    ------
+    ValueError
+        If `max_side` is below 1.
+    """
+    if max_side < 1:
+        raise ValueError(f"max_side must be ≥ 1 px, got {max_side}")
+    shares = (min(1.0, step / FINEST, max_side / max(view.image.shape)) for step in view.sampling)
+    rows, columns = (max(1, round(n * share)) for n, share in zip(view.image.shape, shares, strict=True))
+    return rows, columns
+
 
 def viewer_payload(view: MicrographView, *, label: str, max_side: int) -> dict[str, Any]:
     """Collect image and overlay of a micrograph.
@@ -38,13 +56,10 @@ def viewer_payload(view: MicrographView, *, label: str, max_side: int) -> dict[s
     sites = of_frame(view.sites, view.frame)
     atoms, centres = sites[sites["kind"] == "atom"], sites[sites["kind"] == "ring"]
     bonds = of_frame(view.bonds, view.frame)[["atom_i", "atom_j"]].to_numpy(dtype=np.int64)
-    uri, shape = image_uri(view.image, max_side=max_side)
     (rows, columns), (step_y, step_x) = view.image.shape, view.sampling
     return {
         "label": label,
-        "image": uri,
-        "shape": [rows, columns],
-        "shown": list(shape),
+        "image": image_uri(view.image, shape=shown_shape(view, max_side=max_side)),
         "field": [-0.5 * step_x, -0.5 * step_y, columns * step_x, rows * step_y],
         "atoms": _encode_sites(atoms),
         "centres": _encode_sites(centres),

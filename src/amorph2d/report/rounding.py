@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 
-MINUS = "\u2212"
+MINUS, THIN = "\u2212", "\u202f"
 
 
 def format_count(value: float) -> str:
     """Write a whole number with thin spaces between thousands; a dash if it is NaN."""
     if not math.isfinite(value):
         return "–"
-    return f"{round(value):,}".replace(",", "\u202f").replace("-", MINUS)
+    return f"{round(value):,}".replace(",", THIN).replace("-", MINUS)
 
 
 def format_value(value: float, *, decimals: int | None = None, digits: int = 4) -> str:
@@ -20,10 +20,10 @@ def format_value(value: float, *, decimals: int | None = None, digits: int = 4) 
         return "–"
     if decimals is None:
         decimals = 0 if value == 0 else min(8, max(0, digits - 1 - math.floor(math.log10(abs(value)))))
-    text = f"{value:.{decimals}f}"
-    if float(text) == 0:
+    text = f"{value:,.{decimals}f}"
+    if not text.strip("-0."):
         text = text.lstrip("-")
-    return text.replace("-", MINUS)
+    return text.replace(",", THIN).replace("-", MINUS)
 
 
 def choose_decimals(value: float, low: float, high: float) -> int | None:

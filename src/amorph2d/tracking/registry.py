@@ -119,21 +119,18 @@ def register_network(
 def ensure_reference(task: str) -> None:
     """Register the network that ships with this package, as champion, if the task has no version yet.
 
+    Nothing happens where none ships; `resolve` then says that there is no network.
+
     Raises
     ------
     TrackingError
-        If the task has no version and nothing ships for it.
+        If the store cannot be used.
     """
     store = current()
     client = connect(store)
-    if list_versions(client, task):
-        return
     folder = shipped_folder(task)
-    if folder is None:
-        raise TrackingError(
-            f"no network is registered for the task {task!r} and none ships with amorph2d. "
-            "Train one: kedro run --pipelines training"
-        )
+    if folder is None or list_versions(client, task):
+        return
     network = read_folder(folder)
     with lock(store):
         if list_versions(client, task):

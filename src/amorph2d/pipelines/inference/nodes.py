@@ -22,19 +22,19 @@ ANALYSED, NOT_ANALYSED = "analysed", "not analysed"
 
 
 def calibrate_micrographs(
-    micrographs: Mapping[str, MicrographLoader], sampling: float | str | None
+    micrographs: Mapping[str, MicrographLoader], sampling: float | str | None, parameters: LocalisationParameters
 ) -> Iterator[dict[str, Record]]:
     """Read each micrograph, find its sampling and estimate its dose."""
     from amorph2d.micrographs.calibrate import check_sampling_parameter
 
     given = check_sampling_parameter(sampling)
     for stem, loader in micrographs.items():
-        yield {stem: _calibrate(loader, given)}
+        yield {stem: _calibrate(loader, given, parameters.border)}
 
 
-def _calibrate(loader: MicrographLoader, sampling: float | None) -> Record:
+def _calibrate(loader: MicrographLoader, sampling: float | None, border: float) -> Record:
     """What is known of a micrograph, or why it is not analysed."""
-    from amorph2d.micrographs.calibrate import resolve_sampling
+    from amorph2d.micrographs.calibrate import check_field, resolve_sampling
     from amorph2d.micrographs.dose import estimate_dose
     from amorph2d.micrographs.errors import MicrographError
 
@@ -44,6 +44,7 @@ def _calibrate(loader: MicrographLoader, sampling: float | None) -> Record:
         record |= {"sha256": micrograph.sha256}
         record |= dict(zip(("rows", "columns"), micrograph.image.shape, strict=True))
         steps, source = resolve_sampling(micrograph, parameter=sampling, table=loader.sampling_table)
+        check_field(micrograph, steps, border=border)
     except MicrographError as error:
         logger.warning("%s is not analysed: %s", loader.path.name, error)
         return record | {"reason": str(error)}
@@ -64,6 +65,7 @@ def locate_sites(
     parameters: LocalisationParameters,
 ) -> Iterator[tuple[dict[str, pd.DataFrame], dict[str, Record]]]:
     """Locate the sites of each calibrated micrograph, and say how it compares with what the network was trained on."""
+    yield {}, {}  # Kedro wants at least one piece, also where no micrograph could be read
     for stem, loader in micrographs.items():
         calibration = calibrations[stem]()
         if calibration["status"] == ANALYSED:

@@ -13,7 +13,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
         [
             node(
                 calibrate_micrographs,
-                inputs=["micrographs", "params:sampling"],
+                inputs=["micrographs", "params:sampling", "params:localisation"],
                 outputs="calibrations",
                 name="calibrate_micrographs",
             ),

@@ -46,6 +46,7 @@ def find_bonds(
     """Bond the atoms of each micrograph and measure its angles."""
     from amorph2d.measures.tables import angles_table, bonds_table
 
+    yield {}, {}  # Kedro wants at least one piece, also where no micrograph could be analysed
     for row in _analysed(calibration):
         found = sites[row["micrograph"]]()
         bonds = bonds_table(found, parameters)
@@ -58,6 +59,7 @@ def find_rings(
     """Find the rings of each micrograph, and the atoms around each."""
     from amorph2d.measures.tables import ring_atoms_table, rings_table
 
+    yield {}, {}
     for row in _analysed(calibration):
         stem = row["micrograph"]
         found, bonded = sites[stem](), bonds[stem]()
@@ -70,6 +72,7 @@ def measure_pairs(
     """Measure the pair distribution of each micrograph."""
     from amorph2d.measures.tables import pdf_table
 
+    yield {}
     for row in _analysed(calibration):
         stem = row["micrograph"]
         yield {stem: pdf_table(sites[stem](), _window(row, localisation), parameters)}
@@ -176,6 +179,7 @@ def plot_maps(views: list[MicrographView]) -> Iterator[dict[str, MatplotlibFigur
     """Draw the ring map of each micrograph."""
     from amorph2d.report.maps import draw_ring_map
 
+    yield {}
     for view in views:
         yield {f"{view.stem}.png": draw_ring_map(view)}
 

@@ -86,7 +86,7 @@ function ringPath(scene, ring, path) {
 
 function prepare(index) {
   const raw = JSON.parse(byId(`data-${index}`).textContent);
-  const scene = { label: raw.label, field: raw.field, shape: raw.shape };
+  const scene = { label: raw.label, field: raw.field };
   scene.atoms = decodeAll(raw.atoms);
   scene.centres = decodeAll(raw.centres);
   scene.rings = decodeAll(raw.rings);
@@ -233,8 +233,10 @@ function draw() {
   const m = scene.margin;
   const cells = [...scene.blocks.within(minX - m, minY - m, maxX + m, maxY + m)];
   if (layers.rings) drawRings(cells);
-  if (layers.bonds) drawBonds(cells);
-  if (layers.atoms) drawSites(cells, "atoms");
+  /* far out, bonds and atoms would cover all colour */
+  const strength = Math.min(1, Math.max(0.25, (scale - 1) / 4));
+  if (layers.bonds) drawBonds(cells, strength);
+  if (layers.atoms) drawSites(cells, "atoms", strength);
   if (layers.centres) drawSites(cells, "centres");
   if (marked) drawMark();
   context.setTransform(density, 0, 0, density, 0, 0);
@@ -259,14 +261,16 @@ function drawRings(cells) {
   context.globalAlpha = 1;
 }
 
-function drawBonds(cells) {
+function drawBonds(cells, strength) {
+  context.globalAlpha = strength;
   context.strokeStyle = settings.atom;
   context.lineWidth = Math.min(Math.max(0.13 * view.scale, 0.7), 3.5) / view.scale;
   context.lineCap = "round";
   for (const cell of cells) if (cell.bonds) context.stroke(cell.bonds);
+  context.globalAlpha = 1;
 }
 
-function drawSites(cells, kind) {
+function drawSites(cells, kind, strength = 1) {
   const { x, y, analysable } = scene[kind];
   const atoms = kind === "atoms";
   const size = Math.min(Math.max((atoms ? 0.27 : 0.24) * view.scale, atoms ? 0.9 : 1.4), 7) / view.scale;
@@ -294,8 +298,9 @@ function drawSites(cells, kind) {
     context.strokeStyle = "#ffffff";
     context.fillStyle = settings.atom;
     if (halo) context.stroke(solid);
+    context.globalAlpha = strength;
     context.fill(solid);
-    context.globalAlpha = 0.35;
+    context.globalAlpha = 0.35 * strength;
     context.fill(faint);
   } else {
     context.strokeStyle = settings.centre;

@@ -1,0 +1,118 @@
+import json
+
+import pandas as pd
+import pytest
+
+SITES = {
+    "frame": "int32", "site": "int64", "x": "float64", "y": "float64", "sigma": "float32", "confidence": "float32",
+    "analysable": "bool",
+}  # fmt: skip
+BONDS = {"frame": "int32", "atom_i": "int64", "atom_j": "int64", "length": "float64"}
+ANGLES = {"frame": "int32", "atom_i": "int64", "vertex": "int64", "atom_j": "int64", "angle": "float64"}
+RINGS = {
+    "frame": "int32", "ring": "int64", "size": "int32", "x": "float64", "y": "float64", "area": "float64", "complete": "bool",
+}  # fmt: skip
+PDF = {"frame": "int32", "r": "float64", "g": "float64", "g_error": "float64"}
+
+
+@pytest.fixture(scope="module")
+def run(copy):
+    return copy.kedro("run")
+
+
+@pytest.fixture(scope="module")
+def results(copy, run):
+    assert run.code == 0, run.text
+    return copy.folder / "data" / "08_reporting"
+
+
+def test_the_run_ends_by_naming_the_report(run, results):
+    lines = [line for line in run.text.splitlines() if line.strip()]
+    assert "Report:" in lines[-1]
+    assert str(results / "report.html") in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("table", "columns"), [("sites", SITES), ("bonds", BONDS), ("angles", ANGLES), ("rings", RINGS), ("pdf", PDF)]
+)
+def test_tables_keep_the_contract(results, table, columns):
+    frame = pd.read_parquet(results / table / "example.parquet")
+    found = {name: str(dtype) for name, dtype in frame.dtypes.items() if name != "kind"}
+    assert found == columns
+    assert len(frame) > 100
+
+
+def test_sites_are_the_true_ones(results):
+    calibration = pd.read_parquet(results / "calibration.parquet").iloc[0]
+    assert calibration["status"] == "analysed"
+    assert calibration["atom_f1"] >= 0.995
+    assert calibration["ring_f1"] >= 0.98
+    assert calibration["atom_rmse"] <= 0.1
+    assert calibration["sampling_source"] == "file"
+    assert calibration["sampling_x"] == pytest.approx(0.2)
+    assert calibration["polarity"] == "bright atoms"
+    assert len(calibration["sha256"]) == len(calibration["network_sha256"]) == 64
+    sites = pd.read_parquet(results / "sites" / "example.parquet")
+    assert set(sites["kind"]) == {"atom", "ring"}
+    assert sites["site"].is_unique
+    assert sites.loc[sites["kind"] == "atom", "sigma"].between(0.01, 0.3).all()
+    border = sites[(sites["x"] < 1.5) | (sites["y"] < 1.5)]
+    assert not border["analysable"].any()
+
+
+def test_ring_fractions_are_the_true_ones(copy, results):
+    from amorph2d.measures.config import StatisticsParameters
+    from amorph2d.measures.tables import bonds_table, rings_table
+
+    truth = pd.read_parquet(copy.folder / "data/01_raw/micrographs/example.truth.parquet")
+    inside = truth["x"].between(2, 100.2) & truth["y"].between(2, 100.2)
+    truth = truth.assign(frame=0, site=range(len(truth)), analysable=inside)
+    parameters = StatisticsParameters(
+        bonds={"limits": (0.5, 1.9)}, rings={"max_size": 16}, pdf={"r_max": 5, "bin_width": 0.1},
+        intervals={"level": 0.95, "block": 20, "n_resamples": 100, "seed": 0},
+    )  # fmt: skip
+    rings = rings_table(truth, bonds_table(truth, parameters), parameters)
+    true = rings.loc[rings["complete"], "size"].value_counts(normalize=True)
+    summary = pd.read_parquet(results / "summary.parquet").iloc[0]
+    for size in (4, 5, 6, 7, 8):
+        assert summary[f"ring_fraction_{size}"] == pytest.approx(true.get(size, 0.0), abs=0.01)
+        low, high = summary[f"ring_fraction_{size}_low"], summary[f"ring_fraction_{size}_high"]
+        assert low <= summary[f"ring_fraction_{size}"] <= high
+
+
+def test_summary_is_told_twice_and_pooled(results):
+    summary = pd.read_parquet(results / "summary.parquet")
+    records = json.loads((results / "summary.json").read_text())
+    assert [row["micrograph"] for row in records] == list(summary["micrograph"]) == ["example", "pooled"]
+    assert records[0]["bond_mean"] == pytest.approx(summary["bond_mean"][0])
+    assert summary["mean_ring_size"][0] == pytest.approx(6, abs=0.05)
+
+
+def test_report_and_figures_are_there(results):
+    page = (results / "report.html").read_text()
+    assert "example" in page
+    assert "src=\"http" not in page
+    assert (results / "figures" / "ring_maps" / "example.png").stat().st_size > 10_000
+    assert len(list((results / "figures").glob("*.json"))) == 4
+
+
+def test_units_stand_in_the_tables(results):
+    import pyarrow.parquet as pq
+
+    field = pq.read_schema(results / "sites" / "example.parquet").field("x")
+    assert field.metadata is not None
+    assert "Å" in b" ".join(field.metadata.values()).decode()
+
+
+def test_reference_network_is_version_one_and_champion(copy, results):
+    assert results.is_dir()
+    listed = copy.kedro("networks")
+    assert listed.code == 0
+    assert "champion" in listed.text
+
+
+def test_statistics_alone_take_other_parameters(copy, results):
+    before = len(pd.read_parquet(results / "rings" / "example.parquet"))
+    done = copy.kedro("run", "--pipeline", "statistics", "--params", "statistics.rings.max_size=6")
+    assert done.code == 0, done.text
+    assert len(pd.read_parquet(results / "rings" / "example.parquet")) < before

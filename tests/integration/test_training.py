@@ -1,0 +1,128 @@
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pandas as pd
+import pytest
+import yaml
+
+TINY = {
+    "synthesis": {
+        "n_images": 8,
+        "images_per_shard": 2,
+        "validation_share": 0.25,
+        "test_share": 0.25,
+        "seed": 3,
+        "pores": {"radius": [1.5, 6.0]},
+        "detector": {"shape": [128, 160], "sampling": [0.18, 0.22], "dose_per_area": [5e4, 1e5]},
+    },
+    "computing": {"scheduler": "none"},
+    "sites": {
+        "training": {
+            "network": {"widths": [8, 16]},
+            "fit": {"epochs": 2, "steps_per_epoch": 60, "batch_size": 4, "crop": 64},
+        }
+    },
+}
+FOLDERS = {"simulated": "data/05_model_input/tiny", "models": "data/06_models/tiny"}
+
+
+def shard_digests(folder):
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("shard-*"))}
+
+
+def run(copy, pipelines, *arguments):
+    return copy.kedro("run", "--pipelines", pipelines, "--env", "tiny", *arguments)
+
+
+@pytest.fixture(scope="module")
+def trained(copy):
+    environment = copy.folder / "conf" / "tiny"
+    environment.mkdir()
+    (environment / "parameters.yml").write_text(yaml.safe_dump(TINY))
+    (environment / "globals.yml").write_text(yaml.safe_dump(FOLDERS))
+    done = run(copy, "synthesis,training")
+    assert done.code == 0, done.text
+    return done
+
+
+@pytest.mark.slow
+def test_training_registers_a_candidate_with_all_it_takes_to_review_it(copy, trained):
+    folder = copy.folder / "data/06_models/tiny/sites"
+    candidate = json.loads((folder / "candidate.json").read_text())
+    assert candidate["version"] >= 2
+    assert "kedro promote" in trained.text
+    history = pd.read_parquet(folder / "history.parquet")
+    assert list(history["epoch"]) == [0, 1]
+    assert history["validation_loss"].iloc[1] < history["validation_loss"].iloc[0]
+    scores = pd.read_parquet(folder / "scores.parquet")
+    assert {"kind", "polarity", "dose_low", "precision", "recall", "f1", "rmse"} <= set(scores)
+    described = json.loads((folder / "network" / "network.json").read_text())
+    assert described["metadata"]["training_domain"]["dose_per_area"][0] >= 1e3
+    assert set(described["metadata"]["thresholds"]) == {"atom", "ring"}
+    assert "Training domain" in (folder / "network" / "MODEL_CARD.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_same_command_registers_nothing_twice(copy, trained):
+    folder = copy.folder / "data/06_models/tiny/sites"
+    before = json.loads((folder / "candidate.json").read_text())
+    again = run(copy, "synthesis,training")
+    assert again.code == 0, again.text
+    assert "4 of 4 shards are there" in again.text
+    assert json.loads((folder / "candidate.json").read_text()) == before
+
+
+@pytest.mark.slow
+def test_promotion_is_one_command(copy, trained):
+    version = json.loads((copy.folder / "data/06_models/tiny/sites/candidate.json").read_text())["version"]
+    done = copy.kedro("promote", "--task", "sites")
+    assert done.code == 0, done.text
+    champion = [line for line in copy.kedro("networks").text.splitlines() if "champion" in line]
+    assert len(champion) == 1
+    assert str(version) in champion[0]
+    assert copy.kedro("promote", "--task", "sites", "--version", "1").code == 0
+
+
+@pytest.mark.slow
+def test_a_killed_synthesis_goes_on_and_gives_the_same_shards(copy, trained):
+    whole = copy.folder / "data/05_model_input/tiny"
+    expected = shard_digests(whole)
+    for path in whole.iterdir():
+        path.unlink()
+    command = copy.command("run", "--pipelines", "synthesis", "--env", "tiny")
+    running = subprocess.Popen(
+        command, cwd=copy.folder, env=copy.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    give_up = time.monotonic() + 120
+    while len(shard_digests(whole)) < 2 and time.monotonic() < give_up:
+        time.sleep(0.02)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert 2 <= len(shard_digests(whole)) < 4
+    assert not (whole / "manifest.json").exists()
+    done = run(copy, "synthesis")
+    assert done.code == 0, done.text
+    assert "0 of 4" not in done.text
+    assert shard_digests(whole) == expected
+
+
+@pytest.mark.slow
+def test_workers_make_the_same_shards(copy, trained):
+    whole = copy.folder / "data/05_model_input/tiny"
+    expected = shard_digests(whole)
+    for path in whole.iterdir():
+        path.unlink()
+    done = run(copy, "synthesis", "--params", "computing.scheduler=local")
+    assert done.code == 0, done.text
+    assert shard_digests(whole) == expected
+
+
+def test_wrong_synthesis_parameters_are_refused(copy):
+    done = copy.kedro("run", "--pipelines", "synthesis", "--env", "demo", "--params", "synthesis.n_images=-1")
+    assert done.code != 0
+    assert "greater than or equal to 1" in done.text

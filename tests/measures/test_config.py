@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from amorph2d.measures.config import StatisticsParameters
+
+BASE = Path(__file__).parents[2] / "conf" / "base" / "parameters_statistics.yml"
+
+
+def base():
+    return yaml.safe_load(BASE.read_text(encoding="utf-8"))["statistics"]
+
+
+def changed(section, name, value):
+    values = base()
+    values[section][name] = value
+    return values
+
+
+def test_the_parameters_file_is_complete():
+    parameters = StatisticsParameters(**base())
+    assert parameters.bonds.limits == (0.5, 1.9)
+    assert parameters.model_dump(mode="json") == base()
+
+
+def test_fields_are_described():
+    for section in StatisticsParameters.model_fields.values():
+        for name, field in section.annotation.model_fields.items():
+            assert field.description, name
+            assert field.is_required(), name
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [
+        ("bonds", "limits", [1.9, 0.5]),
+        ("bonds", "limits", [-1, 1.9]),
+        ("bonds", "limit", 1.9),
+        ("rings", "max_size", 2),
+        ("pdf", "r_max", 0),
+        ("pdf", "bin_width", 11.0),
+        ("intervals", "level", 1),
+        ("intervals", "block", -20),
+        ("intervals", "n_resamples", 10),
+        ("intervals", "seed", -1),
+    ],
+)
+def test_refuses_nonsense(section, name, value):
+    with pytest.raises(ValidationError, match=f"(?s){section}.*{name}"):
+        StatisticsParameters(**changed(section, name, value))
