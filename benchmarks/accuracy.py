@@ -3,7 +3,8 @@
     python benchmarks/accuracy.py ../shared/realdata/coordinates/20000-1488eV.data
 
 The file holds box x, box y, angle, energy, then atoms (id x y z), then bonds (id i j): the format of
-https://github.com/federicodambrosio/graphene-samples (CC BY 4.0). Prints F1, RMSE and ring fractions for each condition.
+https://github.com/federicodambrosio/graphene-samples (CC BY 4.0). Prints F1, RMSE and ring fractions for
+each condition.
 """
 
 from __future__ import annotations
@@ -64,7 +65,12 @@ def main() -> None:
 
     network = load_network(arguments.network or SHIPPED)
     parameters = LocalisationParameters(
-        tile_size=1024, batch_size=1, thresholds={"atom": None, "ring": None}, min_distance=0.6, border=2.0, precision="auto"
+        tile_size=1024,
+        batch_size=1,
+        thresholds={"atom": None, "ring": None},
+        min_distance=0.6,
+        border=2.0,
+        precision="auto",
     )
     sheet = read_sheet(arguments.coordinates)
     rows = []
@@ -73,8 +79,12 @@ def main() -> None:
             for dose in arguments.doses:
                 totals: dict = {}
                 for seed in range(arguments.fields):
-                    image = image_sheet(sheet, condition(energy=energy, bright_atoms=bright, dose=dose, seed=seed))
-                    found = locate_sites(image.image, sampling=(0.2, 0.2), network=network, parameters=parameters)
+                    image = image_sheet(
+                        sheet, condition(energy=energy, bright_atoms=bright, dose=dose, seed=seed)
+                    )
+                    found = locate_sites(
+                        image.image, sampling=(0.2, 0.2), network=network, parameters=parameters
+                    )
                     last = 0.2 * (image.image.shape[0] - 1)
                     window = (2.0, 2.0, last - 2.0, last - 2.0)
                     for kind, truth in (("atom", image.atoms), ("ring", image.rings)):
@@ -83,8 +93,9 @@ def main() -> None:
                         totals[kind] = totals[kind] + score if kind in totals else score
                 for kind, score in totals.items():
                     rows.append(
-                        {"kV": energy / 1e3, "atoms": "bright" if bright else "dark", "dose": dose, "kind": kind,
-                         "precision": score.precision, "recall": score.recall, "f1": score.f1, "rmse": score.rmse}
+                        {"kV": energy / 1e3, "atoms": "bright" if bright else "dark", "dose": dose,
+                         "kind": kind, "precision": score.precision, "recall": score.recall,
+                         "f1": score.f1, "rmse": score.rmse}
                     )  # fmt: skip
     print(pd.DataFrame(rows).to_string(index=False, float_format=lambda value: f"{value:.4f}"))
 

@@ -1,6 +1,7 @@
 """Make the micrograph that ships with the project: `python scripts/make_example.py`.
 
-A relaxed amorphous sheet with one pore, imaged at 80 kV and 4·10⁴ e⁻/Å²; its seeds are not those of any training set.
+A relaxed amorphous sheet with one pore, imaged at 80 kV and 4·10⁴ e⁻/Å²; its seeds are not those of any
+training set.
 """
 
 from __future__ import annotations
@@ -16,16 +17,47 @@ from amorph2d.imaging.simulate import simulate_image
 
 FOLDER = Path(__file__).parents[1] / "data" / "01_raw" / "micrographs"
 OPTICS = {
-    "energy": 8e4, "defocus": 0.0, "Cs": -1e5, "focal_spread": 30.0, "angular_spread": 0.3, "semiangle_cutoff": 60.0,
-    "astigmatism": 3.0, "astigmatism_angle": 40.0, "trefoil": 100.0, "trefoil_angle": 10.0, "coma": 100.0, "coma_angle": 70.0,
-}  # fmt: skip
-RECIPE = OPTICS | {
-    "index": 0, "structure_seed": 2026, "noise_seed": 1122, "family": "relaxed", "seeds": "poisson", "bond_length": 1.42,
-    "lloyd_iterations": 6, "smallest_ring": 5, "displacement": 0.0, "pores": 1, "pore_radius": 7.0, "pore_roughness": 0.25,
-    "defocus": matched_defocus(Optics(**OPTICS), bright_atoms=True), "vibration": 0.1,
-    "rows": 512, "columns": 512, "sampling": 0.2, "dose_per_area": 4e4,
-    "mtf_floor": 0.05, "mtf_width": 0.5, "mtf_exponent": 2.5, "gradient": 0.1, "gradient_direction": 30.0,
-}  # fmt: skip
+    "energy": 8e4,
+    "defocus": 0.0,
+    "Cs": -1e5,
+    "focal_spread": 30.0,
+    "angular_spread": 0.3,
+    "semiangle_cutoff": 60.0,
+    "astigmatism": 3.0,
+    "astigmatism_angle": 40.0,
+    "trefoil": 100.0,
+    "trefoil_angle": 10.0,
+    "coma": 100.0,
+    "coma_angle": 70.0,
+}
+STRUCTURE = {
+    "family": "relaxed",
+    "seeds": "poisson",
+    "structure_seed": 2026,
+    "bond_length": 1.42,
+    "lloyd_iterations": 6,
+    "smallest_ring": 5,
+    "displacement": 0.0,
+    "pores": 1,
+    "pore_radius": 7.0,
+    "pore_roughness": 0.25,
+}
+DETECTOR = {
+    "index": 0,
+    "noise_seed": 1122,
+    "rows": 512,
+    "columns": 512,
+    "sampling": 0.2,
+    "dose_per_area": 4e4,
+    "vibration": 0.1,
+    "mtf_floor": 0.05,
+    "mtf_width": 0.5,
+    "mtf_exponent": 2.5,
+    "gradient": 0.1,
+    "gradient_direction": 30.0,
+}
+DEFOCUS = matched_defocus(Optics(**OPTICS), bright_atoms=True)
+RECIPE = STRUCTURE | DETECTOR | OPTICS | {"defocus": DEFOCUS}
 
 
 def main() -> None:
@@ -34,7 +66,12 @@ def main() -> None:
     counts = np.clip(np.round(image.image), 0, 65535).astype(np.uint16)
     per_nm = 10 / image.sampling
     tifffile.imwrite(
-        FOLDER / "example.tif", counts, imagej=True, resolution=(per_nm, per_nm), metadata={"unit": "nm"}, compression=None
+        FOLDER / "example.tif",
+        counts,
+        imagej=True,
+        resolution=(per_nm, per_nm),
+        metadata={"unit": "nm"},
+        compression=None,
     )
     kinds = np.repeat(["atom", "ring"], [len(image.atoms), len(image.rings)])
     x, y = np.concatenate([image.atoms, image.rings]).T

@@ -41,7 +41,9 @@ def synthesis(parameters_of):
 
     def make(**changes):
         merged = {
-            name: value | changes[name] if isinstance(value, dict) and name in changes else changes.get(name, value)
+            name: value | changes[name]
+            if isinstance(value, dict) and name in changes
+            else changes.get(name, value)
             for name, value in base.items()
         }
         return SynthesisParameters(**merged, **{name: changes[name] for name in changes.keys() - base.keys()})

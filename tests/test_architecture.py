@@ -17,7 +17,14 @@ SCIENCE = (
     "plotting",
     "report",
 )
-FORBIDDEN = ("kedro", "kedro_datasets", "mlflow", "amorph2d.pipelines", "amorph2d.tracking", "amorph2d.datasets")
+FORBIDDEN = (
+    "kedro",
+    "kedro_datasets",
+    "mlflow",
+    "amorph2d.pipelines",
+    "amorph2d.tracking",
+    "amorph2d.datasets",
+)
 HEAVY = ("torch", "lightning", "mlflow", "abtem", "plotly", "matplotlib", "rsciio")
 
 
@@ -62,5 +69,7 @@ def test_listing_the_pipelines_imports_nothing_heavy():
         "import amorph2d.settings\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
     assert done.stdout.strip().splitlines()[-1] == "[]"

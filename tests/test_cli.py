@@ -24,7 +24,7 @@ ROWS = [
 def configured(monkeypatch):
     """Return the environments that the commands chose the store for."""
     chosen: list[str | None] = []
-    monkeypatch.setattr(cli, "_configure", lambda project, env: chosen.append(env))
+    monkeypatch.setattr(cli, "_configure", lambda _project, env: chosen.append(env))
     return chosen
 
 
@@ -33,7 +33,7 @@ def invoke(*arguments: str) -> Result:
 
 
 def test_networks_are_listed_in_columns(monkeypatch):
-    monkeypatch.setattr(registry, "list_networks", lambda task: ROWS)
+    monkeypatch.setattr(registry, "list_networks", lambda _task: ROWS)
     done = invoke("networks")
     assert done.exit_code == 0
     head, first, second = done.output.splitlines()
@@ -43,9 +43,9 @@ def test_networks_are_listed_in_columns(monkeypatch):
     assert first.endswith("abababababab")
     assert "f1 0.500 " in second
     assert "0.06" not in second
-    assert {
-        line.index(word) for line, word in zip((head, first, second), ("source", "training", "reference"))
-    } == {head.index("source")}
+    column = head.index("source")
+    assert first[column:].startswith("training")
+    assert second[column:].startswith("reference")
 
 
 def test_only_the_networks_of_a_task_are_asked_for(monkeypatch, configured):

@@ -40,6 +40,7 @@ def project(tmp_path):
         "base/parameters.yml": "localisation: {threshold: 0.3}\nsampling: null\n",
         "base/parameters/more.yml": "statistics: {r_max: 10}\n",
         "base/parameters_empty.yml": "",
+        "base/parameters_broken.yml": "a: [",
         "base/catalog.yml": "sites: {filepath: '${runtime_params:results, ${globals:results}}/sites'}\n",
         "base/globals.yml": "results: data\nmodels: data\n",
         "base/README.md": "parameters: ${runtime_params:text}",
@@ -119,7 +120,7 @@ def test_a_project_without_mlflow_settings_has_a_store_too(project):
 
 def test_wrong_mlflow_settings_are_one_line(project):
     (project / "conf/base/mlflow.yml").write_text("traking_uri: a")
-    with pytest.raises(click.ClickException, match="mlflow.yml is not right"):
+    with pytest.raises(click.ClickException, match=r"mlflow\.yml is not right"):
         TrackingHooks().after_context_created(
             SimpleNamespace(config_loader=loader_of(project), project_path=project)
         )
@@ -263,16 +264,23 @@ def test_a_problem_of_the_registry_is_one_line_and_others_keep_their_traceback()
     hook.on_pipeline_error(error=ValueError("something else"))
     with pytest.raises(Exception, match="no champion") as caught:
         Lost().load()
-    with pytest.raises(click.ClickException, match="^no champion$"):
+    with pytest.raises(click.ClickException, match=r"^no champion$"):
         hook.on_pipeline_error(error=caught.value)
 
 
+PYPROJECT = """
+[tool.kedro]
+package_name = "small"
+project_name = "small"
+kedro_init_version = "1.7.0"
+"""
 REGISTRY = """
 import pandas as pd
 from kedro.pipeline import Pipeline, node
 
 def calibrate(bad):
-    return pd.DataFrame({"file": ["a.tif"], "status": ["not analysed" if bad else "analysed"], "reason": ["dark"]})
+    status = "not analysed" if bad else "analysed"
+    return pd.DataFrame({"file": ["a.tif"], "status": [status], "reason": ["dark"]})
 
 def write(calibration):
     return pd.DataFrame({"micrograph": ["pooled"], "n_atoms": [30]}), {"html": 1}
@@ -294,7 +302,7 @@ def kedro(tmp_path_factory):
     project = tmp_path_factory.mktemp("small")
     settings = Path(hooks.__file__).with_name("settings.py").read_text()
     for name, text in {
-        "pyproject.toml": '[tool.kedro]\npackage_name="small"\nproject_name="small"\nkedro_init_version="1.7.0"\n',
+        "pyproject.toml": PYPROJECT,
         ".telemetry": "consent: false",
         "src/small/__init__.py": "",
         "src/small/settings.py": settings,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FloatArray: TypeAlias = NDArray[np.float64]
 Float32Array: TypeAlias = NDArray[np.float32]
@@ -28,7 +31,9 @@ def as_points(value: ArrayLike, name: str = "points") -> FloatArray:
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f"{name} must have the shape (N, 2), got {points.shape}")
     if not np.isfinite(points).all():
-        raise ValueError(f"{name} must be finite, got {int((~np.isfinite(points)).sum())} non-finite coordinates")
+        raise ValueError(
+            f"{name} must be finite, got {int((~np.isfinite(points)).sum())} non-finite coordinates"
+        )
     return points
 
 
@@ -67,3 +72,8 @@ def as_pairs(value: ArrayLike, n_points: int, name: str = "pairs") -> IntArray:
     if pairs.min() < 0 or pairs.max() >= n_points:
         raise ValueError(f"{name} must index {n_points} points, got {pairs.min()} to {pairs.max()}")
     return pairs
+
+
+def as_records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table as dictionaries by the names of its columns."""
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict(orient="records")]

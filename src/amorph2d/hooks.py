@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,7 +151,9 @@ def _names(folder: Path) -> Iterator[str]:
         text = path.read_text(encoding="utf-8")
         yield from _ASKED_FOR.findall(text)
         if any(part.startswith("parameters") for part in path.relative_to(folder).parts):
-            yield from yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+            # Kedro itself says what is wrong with a file that cannot be parsed.
+            with suppress(yaml.YAMLError):
+                yield from yaml.safe_load(text) or {}
 
 
 def _mlflow_settings(loader: AbstractConfigLoader) -> dict[str, Any] | None:

@@ -1,10 +1,12 @@
 """Pixels, positions and length units: the one place where they are converted.
 
-Positions are (N, 2) x, y [Å], x to the right along columns and y down along rows; pixels are (N, 2) row, column.
-The centre of pixel (0, 0) is the origin of both.
+Positions are (N, 2) x, y [Å], x to the right along columns and y down along rows; pixels are (N, 2) row,
+column. The centre of pixel (0, 0) is the origin of both.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -54,7 +56,7 @@ def as_sampling(sampling: Sampling) -> tuple[float, float]:
     ValueError
         If a value is not positive and finite.
     """
-    pair = (sampling, sampling) if np.isscalar(sampling) else tuple(sampling)  # type: ignore[arg-type]
+    pair = tuple(sampling) if isinstance(sampling, Sequence) else (sampling, sampling)
     if len(pair) != 2 or not all(np.isfinite(value) and value > 0 for value in pair):
         raise ValueError(f"sampling must be > 0 Å/px, one value or (y, x), got {sampling}")
     return float(pair[0]), float(pair[1])

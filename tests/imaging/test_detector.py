@@ -54,8 +54,8 @@ def test_illumination_rises_along_its_direction():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"electrons_per_pixel": 0.0}, "electrons_per_pixel must be > 0, got 0.0"),
-        ({"floor": 1.5}, "floor must lie in 0 … 1, got 1.5"),
+        ({"electrons_per_pixel": 0.0}, r"electrons_per_pixel must be > 0, got 0\.0"),
+        ({"floor": 1.5}, r"floor must lie in 0 … 1, got 1\.5"),
         ({"width": 0.0}, "width and exponent must be > 0"),
     ],
 )
@@ -66,7 +66,7 @@ def test_impossible_cameras_are_refused(change, message):
 
 
 def test_negative_intensity_is_refused():
-    with pytest.raises(ValueError, match="intensity must be ≥ 0, got -1.0"):
+    with pytest.raises(ValueError, match=r"intensity must be ≥ 0, got -1\.0"):
         record(-np.ones((8, 8)), electrons_per_pixel=1.0, rng=np.random.default_rng(0), **FLAT)
     with pytest.raises(ValueError, match="gradient must lie in"):
         illumination((4, 4), gradient=-1, direction=0)

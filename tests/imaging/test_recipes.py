@@ -29,7 +29,9 @@ def test_values_stay_in_their_ranges(synthesis):
 
 
 def test_splits_have_their_shares(synthesis):
-    shares = draw_recipes(synthesis(n_images=1500, validation_share=0.2, test_share=0.3))["split"].value_counts(True)
+    shares = draw_recipes(synthesis(n_images=1500, validation_share=0.2, test_share=0.3))[
+        "split"
+    ].value_counts(True)
     assert shares["validation"] == pytest.approx(0.2, abs=0.04)
     assert shares["test"] == pytest.approx(0.3, abs=0.04)
 

@@ -7,7 +7,8 @@ from amorph2d.structures.sheet import Sheet
 
 SMALL = {"shape": [80, 96], "sampling": [0.2, 0.2], "dose_per_area": [1e5, 1e5], "gradient": [0.0, 0.0]}
 PLAIN = {
-    "astigmatism": [0.0, 0.0], "trefoil": [0.0, 0.0], "coma": [0.0, 0.0], "defocus_error": 0.0, "matched": 1.0,
+    "astigmatism": [0.0, 0.0], "trefoil": [0.0, 0.0], "coma": [0.0, 0.0],
+    "defocus_error": 0.0, "matched": 1.0,
     "Cs": [-1e5, 1e5], "focal_spread": [20.0, 20.0], "vibration": [0.0, 0.0],
 }  # fmt: skip
 
@@ -52,7 +53,7 @@ def test_atoms_are_where_the_image_shows_them(recipe, sampling):
         assert image.image.shape == (80, 96)
         sign = 1 if image.recipe["condition"] == "bright atoms" else -1
         contrast = values_at(image, image.atoms).mean() - values_at(image, image.rings).mean()
-        moved = image.atoms + [0.35, -0.35]
+        moved = image.atoms + np.array([0.35, -0.35])
         inside = ((moved >= 0) & (moved <= np.array([95, 79]) * sampling)).all(axis=1)
         assert contrast * sign > 0
         assert (values_at(image, image.atoms).mean() - values_at(image, moved[inside]).mean()) * sign > 0

@@ -28,7 +28,12 @@ class Project:
 
     def kedro(self, *arguments):
         done = subprocess.run(
-            self.command(*arguments), cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=600
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=600,
         )
         return SimpleNamespace(code=done.returncode, text=done.stdout + done.stderr)
 

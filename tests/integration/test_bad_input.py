@@ -28,7 +28,9 @@ def outcome(copy, tmp_path_factory):
     np.save(folder / "uncalibrated.npy", rng.random((64, 64)))
     write(folder, "zero.tif", np.zeros((64, 64), np.uint16))
     write(folder, "nan.tif", np.where(np.eye(64) > 0, np.nan, 1.0).astype(np.float32))
-    tifffile.imwrite(folder / "colour.tif", rng.integers(0, 255, (64, 64, 3), dtype=np.uint8), photometric="rgb")
+    tifffile.imwrite(
+        folder / "colour.tif", rng.integers(0, 255, (64, 64, 3), dtype=np.uint8), photometric="rgb"
+    )
     write(folder, "tiny.tif", rng.random((8, 8)).astype(np.float32))
     write(folder, "narrow.tif", rng.random((40, 40)).astype(np.float32), nm_per_px=0.01)
     done = copy.analyse(folder, results)

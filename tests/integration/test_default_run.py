@@ -3,16 +3,12 @@ import json
 import pandas as pd
 import pytest
 
-SITES = {
-    "frame": "int32", "site": "int64", "x": "float64", "y": "float64", "sigma": "float32", "confidence": "float32",
-    "analysable": "bool",
-}  # fmt: skip
-BONDS = {"frame": "int32", "atom_i": "int64", "atom_j": "int64", "length": "float64"}
-ANGLES = {"frame": "int32", "atom_i": "int64", "vertex": "int64", "atom_j": "int64", "angle": "float64"}
-RINGS = {
-    "frame": "int32", "ring": "int64", "size": "int32", "x": "float64", "y": "float64", "area": "float64", "complete": "bool",
-}  # fmt: skip
-PDF = {"frame": "int32", "r": "float64", "g": "float64", "g_error": "float64"}
+I4, I8, F4, F8 = "int32", "int64", "float32", "float64"
+SITES = {"frame": I4, "site": I8, "x": F8, "y": F8, "sigma": F4, "confidence": F4, "analysable": "bool"}
+BONDS = {"frame": I4, "atom_i": I8, "atom_j": I8, "length": F8}
+ANGLES = {"frame": I4, "atom_i": I8, "vertex": I8, "atom_j": I8, "angle": F8}
+RINGS = {"frame": I4, "ring": I8, "size": I4, "x": F8, "y": F8, "area": F8, "complete": "bool"}
+PDF = {"frame": I4, "r": F8, "g": F8, "g_error": F8}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +29,8 @@ def test_the_run_ends_by_naming_the_report(run, results):
 
 
 @pytest.mark.parametrize(
-    ("table", "columns"), [("sites", SITES), ("bonds", BONDS), ("angles", ANGLES), ("rings", RINGS), ("pdf", PDF)]
+    ("table", "columns"),
+    [("sites", SITES), ("bonds", BONDS), ("angles", ANGLES), ("rings", RINGS), ("pdf", PDF)],
 )
 def test_tables_keep_the_contract(results, table, columns):
     frame = pd.read_parquet(results / table / "example.parquet")
@@ -91,7 +88,7 @@ def test_summary_is_told_twice_and_pooled(results):
 def test_report_and_figures_are_there(results):
     page = (results / "report.html").read_text()
     assert "example" in page
-    assert "src=\"http" not in page
+    assert 'src="http' not in page
     assert (results / "figures" / "ring_maps" / "example.png").stat().st_size > 10_000
     assert len(list((results / "figures").glob("*.json"))) == 4
 

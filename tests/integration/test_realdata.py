@@ -1,4 +1,4 @@
-"""Real micrographs and structures of another making; skipped where the folder shared/realdata is not there."""
+"""Real micrographs and structures of another making; skipped where shared/realdata is not there."""
 
 import shutil
 
@@ -52,7 +52,12 @@ def test_polycrystal_that_the_training_never_saw(realdata, project, bright):
     sheet = accuracy.read_sheet(realdata / "coordinates" / "20000-1488eV.data")
     image = image_sheet(sheet, accuracy.condition(energy=8e4, bright_atoms=bright, dose=1e4, seed=1))
     parameters = LocalisationParameters(
-        tile_size=1024, batch_size=1, thresholds={"atom": None, "ring": None}, min_distance=0.6, border=2.0, precision="auto"
+        tile_size=1024,
+        batch_size=1,
+        thresholds={"atom": None, "ring": None},
+        min_distance=0.6,
+        border=2.0,
+        precision="auto",
     )
     network = load_network(project / "src" / "amorph2d" / "networks" / "sites")
     sites = locate_sites(image.image, sampling=(0.2, 0.2), network=network, parameters=parameters)

@@ -31,7 +31,9 @@ FOLDERS = {"simulated": "data/05_model_input/tiny", "models": "data/06_models/ti
 
 
 def shard_digests(folder):
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("shard-*"))}
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("shard-*"))
+    }
 
 
 def run(copy, pipelines, *arguments):
@@ -95,8 +97,8 @@ def test_a_killed_synthesis_goes_on_and_gives_the_same_shards(copy, trained):
         path.unlink()
     command = copy.command("run", "--pipelines", "synthesis", "--env", "tiny")
     running = subprocess.Popen(
-        command, cwd=copy.folder, env=copy.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
+        command, cwd=copy.folder, env=copy.environment(), stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     give_up = time.monotonic() + 120
     while len(shard_digests(whole)) < 2 and time.monotonic() < give_up:

@@ -41,16 +41,23 @@ def make_image() -> Callable[..., SimulatedImage]:
 
 
 def _honeycomb_image(
-    index: int = 0, shape: tuple[int, int] = (96, 80), *, sampling: float = 0.2, bright: bool = True, **recipe: Any
+    index: int = 0,
+    shape: tuple[int, int] = (96, 80),
+    *,
+    sampling: float = 0.2,
+    bright: bool = True,
+    **recipe: Any,
 ) -> SimulatedImage:
     rng = np.random.default_rng([7, index])
     height, width = (np.array(shape) - 1) * sampling
     n = int(max(height, width) / 2) + 4
     i, j = np.meshgrid(np.arange(-n, n), np.arange(-n, n), indexing="ij")
-    lattice = np.stack([2.46 * (i + 0.5 * j), 2.46 * np.sqrt(0.75) * j], axis=-1).reshape(-1, 2) + rng.uniform(0, 2, 2)
-    atoms = np.concatenate([lattice, lattice + (0, 1.42)])
+    lattice = np.stack([2.46 * (i + 0.5 * j), 2.46 * np.sqrt(0.75) * j], axis=-1).reshape(
+        -1, 2
+    ) + rng.uniform(0, 2, 2)
+    atoms = np.concatenate([lattice, lattice + np.array([0, 1.42])])
     atoms = atoms + rng.normal(0, 0.05, atoms.shape)
-    rings = lattice + (1.23, 0.71)
+    rings = lattice + np.array([1.23, 0.71])
     y, x = np.mgrid[: shape[0], : shape[1]] * sampling
     bumps = np.zeros(shape)
     for atom in atoms[_inside(atoms, width, height, margin=2)]:

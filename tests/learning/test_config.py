@@ -49,7 +49,9 @@ def test_unknown_and_missing_fields_are_refused(make_config):
     with pytest.raises(ValidationError, match="depth"):
         make_config(depth=3)
     with pytest.raises(ValidationError, match="label_sigma"):
-        NetworkConfig(**{key: value for key, value in make_config().model_dump().items() if key != "label_sigma"})
+        NetworkConfig(
+            **{key: value for key, value in make_config().model_dump().items() if key != "label_sigma"}
+        )
 
 
 def test_a_crop_that_does_not_fit_the_stride_is_refused(make_parameters):

@@ -10,7 +10,9 @@ from amorph2d.learning.network import ResidualBlock, ResidualUNet
 
 ARCHITECTURES = [
     {"stem": stem, "skips": skips, "decoder": decoder, "widths": widths, "blocks": blocks}
-    for stem, skips, decoder in itertools.product(["plain", "unshuffle"], ["add", "concat"], ["symmetric", "light"])
+    for stem, skips, decoder in itertools.product(
+        ["plain", "unshuffle"], ["add", "concat"], ["symmetric", "light"]
+    )
     for widths, blocks in [((4, 6, 8), 1), ((4, 6), 2)]
 ]
 

@@ -52,7 +52,9 @@ def test_sites_outside_draw_what_reaches_into_the_image():
     assert drawn[5, 19] > 0.4
     assert drawn[0, 5] > 0.4
     assert drawn[9, 5] > 0.4
-    assert draw_heatmaps([[(-9.0, 1.0), (99.0, 1.0), (1.0, 99.0)]], (10, 20), sampling=0.2, sigma=0.4).max() == 0
+    assert (
+        draw_heatmaps([[(-9.0, 1.0), (99.0, 1.0), (1.0, 99.0)]], (10, 20), sampling=0.2, sigma=0.4).max() == 0
+    )
 
 
 def test_kinds_are_drawn_apart_and_may_be_empty():
@@ -63,7 +65,10 @@ def test_kinds_are_drawn_apart_and_may_be_empty():
 
 def test_order_of_the_sites_does_not_matter():
     rng = np.random.default_rng(4)
-    pixels, maps = torch.from_numpy(rng.uniform(0, 30, (80, 2))).float(), torch.from_numpy(rng.integers(0, 3, 80))
+    pixels, maps = (
+        torch.from_numpy(rng.uniform(0, 30, (80, 2))).float(),
+        torch.from_numpy(rng.integers(0, 3, 80)),
+    )
     order = torch.from_numpy(rng.permutation(80))
     first = draw_peaks(maps, pixels, n_maps=3, shape=(30, 30), sigma=2.0)
     assert torch.equal(first, draw_peaks(maps[order], pixels[order], n_maps=3, shape=(30, 30), sigma=2.0))

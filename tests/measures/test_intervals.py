@@ -42,7 +42,7 @@ def test_correlated_items_taken_as_independent_do_not():
     rng = np.random.default_rng(2)
     values, is_there = clumped_sets(rng)
     items = [
-        block_sums(v[m][:, None], np.ones((m.sum(), 1))) for v, m in zip(values[:100], is_there, strict=False)
+        block_sums(v[m][:, None], np.ones((m.sum(), 1))) for v, m in zip(values[:60], is_there, strict=False)
     ]
     assert coverage([mean_interval(each, rng) for each in items], 1.4) < 0.75
 
@@ -50,7 +50,7 @@ def test_correlated_items_taken_as_independent_do_not():
 def test_few_blocks_need_wider_intervals():
     rng = np.random.default_rng(3)
     sums = [block_sums(*each) for each in zip(*clumped_sets(rng, n_blocks=5), strict=True)]
-    assert coverage([mean_interval(each, rng) for each in sums], 1.4) > 0.92
+    assert coverage([mean_interval(each, rng) for each in sums], 1.4) == pytest.approx(0.95, abs=0.03)
     assert coverage([mean_interval(each, rng, n_blocks=10**9) for each in sums], 1.4) < 0.9
 
 
@@ -111,12 +111,6 @@ def test_wider_for_a_higher_level():
     shares = {"n_items": 50, "n_blocks": 99}
     widths = [np.diff(share_interval(0.5, samples, level=level, **shares)) for level in (0.5, 0.9, 0.99)]
     np.testing.assert_array_less(widths[:-1], widths[1:])
-
-
-def test_a_biased_bootstrap_is_shifted_back():
-    samples = np.random.default_rng(0).normal(0.48, 0.02, 20_000)
-    low, high = bootstrap_interval(0.5, samples, level=0.95, n_blocks=10**6)
-    assert (low + high) / 2 == pytest.approx(0.52, abs=0.003)
 
 
 @pytest.mark.parametrize(

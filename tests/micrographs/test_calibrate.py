@@ -6,9 +6,12 @@ import pytest
 from amorph2d.micrographs.calibrate import (
     check_bond_length,
     check_domain,
+    check_field,
+    check_sampling_parameter,
     contrast_polarity,
     read_sampling_table,
     resolve_sampling,
+    typical_spacing,
 )
 from amorph2d.micrographs.errors import MicrographError
 from amorph2d.micrographs.read import Micrograph, read_micrograph
@@ -250,3 +253,30 @@ def test_edges_are_inside():
 def test_malformed_domain(limits):
     with pytest.raises(ValueError, match="domain of sampling must be"):
         check_domain({"sampling": 0.2}, {"sampling": limits})
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, None), (0.2, 0.2), (1, 1.0)])
+def test_sampling_parameter_is_a_number_or_nothing(given, expected):
+    assert check_sampling_parameter(given) == expected
+
+
+@pytest.mark.parametrize("given", ["auto", "0.2 nm", 0.0, -1, float("nan"), True])
+def test_other_sampling_parameters_are_refused(given):
+    with pytest.raises(MicrographError, match="the parameter sampling must be"):
+        check_sampling_parameter(given)
+
+
+def test_field_must_hold_a_ring_without_its_border(tmp_path):
+    micrograph = Micrograph("a", tmp_path / "a.tif", np.zeros((90, 100), np.float32), None, None, "")
+    check_field(micrograph, 0.1, border=2.0)
+    with pytest.raises(MicrographError, match=r"a\.tif shows 9 × 8\.1 Å; at least 9 Å a side"):
+        check_field(micrograph, 0.09, border=2.0)
+    with pytest.raises(MicrographError, match="at least 10 Å"):
+        check_field(micrograph, 0.1, border=2.5)
+
+
+def test_typical_spacing_of_a_lattice_and_of_nothing():
+    grid = np.stack(np.meshgrid(np.arange(5), np.arange(4)), axis=-1).reshape(-1, 2) * 1.4
+    assert typical_spacing(grid) == pytest.approx(1.4)
+    assert np.isnan(typical_spacing(grid[:1]))
+    assert np.isnan(typical_spacing([]))

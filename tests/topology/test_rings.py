@@ -110,7 +110,7 @@ def test_dangling_ends_change_no_ring(corner):
 
 
 def test_a_bridge_joins_two_rings_and_is_in_neither():
-    atoms = np.concatenate([HEXAGON, HEXAGON + [5, 1]])
+    atoms = np.concatenate([HEXAGON, HEXAGON + np.array([5, 1])])
     bonds = np.concatenate([HEXAGON_BONDS, HEXAGON_BONDS + 6, [[0, 9]]])
     assert planar_rings(atoms, bonds, max_size=16).sizes.tolist() == [6, 6]
     assert planar_rings(atoms, bonds, max_size=16, box=(30, 20)).sizes.tolist() == [6, 6]
@@ -218,7 +218,7 @@ def test_centres_are_found_in_their_rings(sheet, random):
 
 
 def test_of_several_centres_the_nearest_and_of_none_nothing():
-    atoms = np.concatenate([HEXAGON, HEXAGON + [8, 3]])
+    atoms = np.concatenate([HEXAGON, HEXAGON + np.array([8, 3])])
     rings = planar_rings(atoms, np.concatenate([HEXAGON_BONDS, HEXAGON_BONDS + 6]), max_size=16)
     centres = [[0.9, 0], [-0.1, 0.2], [0, -0.5], [1.3, 0.6], [5, 5]]
     assert assign_ring_centres(rings, centres, atoms).tolist() == [1, -1]

@@ -87,6 +87,6 @@ def ship(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path | None], None]:
 
     def let_ship(folder: Path | None) -> None:
         for module in ("registry", "versions"):
-            monkeypatch.setattr(f"amorph2d.tracking.{module}.shipped_folder", lambda task: folder)
+            monkeypatch.setattr(f"amorph2d.tracking.{module}.shipped_folder", lambda _task: folder)
 
     return let_ship

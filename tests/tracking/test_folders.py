@@ -75,5 +75,5 @@ def test_nothing_ships_for_an_unknown_task():
 
 def test_what_ships_for_a_task_is_a_network(make_folder, monkeypatch):
     folder = make_folder("networks/sites")
-    monkeypatch.setattr("amorph2d.tracking.folders.files", lambda package: folder.parent.parent)
+    monkeypatch.setattr("amorph2d.tracking.folders.files", lambda _package: folder.parent.parent)
     assert shipped_folder("sites") == folder

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -168,7 +170,7 @@ def test_a_missing_champion_names_the_command_that_sets_it(store, make_folder):
 
 def test_an_unknown_task_names_the_training(store):
     with pytest.raises(
-        TrackingError, match="no network is registered for the task 'pores'. Train one: kedro run"
+        TrackingError, match=r"no network is registered for the task 'pores'\. Train one: kedro run"
     ):
         resolve("pores")
 
@@ -225,6 +227,21 @@ def test_two_that_start_at_once_register_one_reference(store, make_folder, ship)
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(begin, range(2)))
+    assert [(row.version, row.aliases) for row in list_networks()] == [(1, ("champion",))]
+
+
+@pytest.mark.slow
+def test_two_processes_that_start_in_an_empty_project_share_one_reference(make_folder, tmp_path):
+    code = f"""
+from pathlib import Path
+from amorph2d.tracking import registry, store
+registry.shipped_folder = lambda task: Path({str(make_folder("shipped"))!r})
+store.configure(Path({str(tmp_path)!r}))
+registry.ensure_reference("sites")
+"""
+    processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+    assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    stores.configure(tmp_path)
     assert [(row.version, row.aliases) for row in list_networks()] == [(1, ("champion",))]
 
 

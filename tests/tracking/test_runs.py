@@ -73,10 +73,10 @@ class FlakyClient:
         self.n_failures = n_failures
         self.steps: list[int] = []
 
-    def get_metric_history(self, run_id: str, name: str) -> list[Any]:
+    def get_metric_history(self, _run_id: str, _name: str) -> list[Any]:
         return []
 
-    def log_batch(self, run_id: str, metrics: list[Any]) -> None:
+    def log_batch(self, _run_id: str, metrics: list[Any]) -> None:
         if self.n_failures:
             self.n_failures -= 1
             raise ConnectionError("no route")

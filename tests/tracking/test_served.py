@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -75,10 +76,17 @@ def test_mlflow_alone_serves_the_network(store, trained, load_served, monkeypatc
     assert os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
 
 
-def test_no_images_give_no_heatmaps(store, trained, load_served):
-    register_network(trained, alias="champion")
-    served = load_served(champion("sites").folder.parent)
-    assert served.predict(np.zeros((0, 8, 16), np.float32)).shape == (0, 2, 8, 16)
+def test_any_number_of_images_is_served(trained):
+    with quiet_mlflow():
+        from amorph2d.tracking.served import ServedNetwork
+
+        served = ServedNetwork()
+    served.load_context(SimpleNamespace(artifacts={"weights": str(trained / "weights.safetensors")}))
+    assert served.predict(None, np.zeros((0, 8, 16), np.float32)).shape == (0, 2, 8, 16)
+    images = np.random.default_rng(0).normal(size=(3, 9, 17))
+    heatmaps = served.predict(None, images)
+    assert heatmaps.shape == (3, 2, 9, 17)
+    np.testing.assert_array_equal(served.predict(None, images[1:2])[0], heatmaps[1])
 
 
 def test_images_of_the_wrong_kind_are_refused(store, trained, load_served):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -45,12 +46,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace
             stderr=log,
             cwd=folder,
             env=environment,
+            start_new_session=True,
         )
     try:
         _wait(process, port, folder / "log")
         yield SimpleNamespace(uri=f"http://127.0.0.1:{port}", files=folder / "files")
     finally:
-        process.terminate()
+        # The server and its workers; nothing in the folder is needed any more.
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=60)
 
 

@@ -173,7 +173,7 @@ def test_certificates_are_checked_as_mlflow_does(tmp_path, monkeypatch, variable
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("requests.get", lambda url, *, timeout, verify: used.append(verify))
+    monkeypatch.setattr("requests.get", lambda *_, **options: used.append(options["verify"]))
     stores.check_server(stores.configure(tmp_path, SETTINGS | {"tracking_uri": "https://a.example"}))
     assert used == [verification]
 

@@ -47,7 +47,7 @@ def write_shard(path: Path, images: Sequence[SimulatedImage], mark: str) -> None
 
     atoms, atom_offsets = _ragged([image.atoms for image in images])
     rings, ring_offsets = _ragged([image.rings for image in images])
-    tensors = {
+    tensors: dict[str, AnyArray] = {
         "images": np.stack([image.image for image in images]).astype(np.float16),
         "atoms": atoms,
         "atom_offsets": atom_offsets,
@@ -57,7 +57,7 @@ def write_shard(path: Path, images: Sequence[SimulatedImage], mark: str) -> None
     recipes = json.dumps([image.recipe for image in images])
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     save_file(tensors, partial, metadata={"recipes": recipes, "fingerprint": mark})
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def read_fingerprint(path: Path) -> str:
@@ -77,7 +77,8 @@ class Shard(Sequence[SimulatedImage]):
         with safe_open(path, framework="numpy") as shard:
             self.recipes: list[dict[str, Any]] = json.loads(shard.metadata()["recipes"])
             self._sites = {
-                kind: (shard.get_tensor(f"{kind}s"), shard.get_tensor(f"{kind}_offsets")) for kind in ("atom", "ring")
+                kind: (shard.get_tensor(f"{kind}s"), shard.get_tensor(f"{kind}_offsets"))
+                for kind in ("atom", "ring")
             }
         self._path = path
 
@@ -115,11 +116,18 @@ class Shard(Sequence[SimulatedImage]):
 class SimulatedSet(Sequence[SimulatedImage]):
     """A whole simulated set, or a part of it; images are read when asked for."""
 
-    def __init__(self, shards: Sequence[Shard], manifest: dict[str, Any], items: Sequence[tuple[int, int]] | None = None):
+    def __init__(
+        self,
+        shards: Sequence[Shard],
+        manifest: dict[str, Any],
+        items: Sequence[tuple[int, int]] | None = None,
+    ):
         self._shards = shards
         self.manifest = manifest
         self._items = (
-            [(s, k) for s, shard in enumerate(shards) for k in range(len(shard))] if items is None else list(items)
+            [(s, k) for s, shard in enumerate(shards) for k in range(len(shard))]
+            if items is None
+            else list(items)
         )
 
     @property
@@ -157,8 +165,8 @@ class SimulatedSet(Sequence[SimulatedImage]):
 class SimulatedSetDataset(AbstractDataset[dict[str, Any], SimulatedSet]):
     """A folder of shards; without its manifest, the set does not exist.
 
-    `save` takes ``{shard name: (images, fingerprint)}`` piece by piece and at last ``{"manifest": manifest}``. A shard that
-    differs from the one an existing manifest names takes that manifest away first.
+    `save` takes ``{shard name: (images, fingerprint)}`` piece by piece and at last ``{"manifest":
+    manifest}``. A shard that differs from the one an existing manifest names takes that manifest away first.
     """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
@@ -179,7 +187,7 @@ class SimulatedSetDataset(AbstractDataset[dict[str, Any], SimulatedSet]):
     def _write_manifest(self, manifest: dict[str, Any]) -> None:
         partial = self._folder / f".{MANIFEST}.{os.getpid()}.partial"
         partial.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-        os.replace(partial, self._folder / MANIFEST)
+        partial.replace(self._folder / MANIFEST)
 
     def _forget_other(self, name: str, mark: str) -> None:
         """Remove a manifest that says something else of shard `name`."""
@@ -194,8 +202,8 @@ class SimulatedSetDataset(AbstractDataset[dict[str, Any], SimulatedSet]):
         path = self._folder / MANIFEST
         if not path.exists():
             raise DatasetError(
-                f"no whole simulated set in {self._folder}: {MANIFEST} is missing; run 'kedro run --pipelines synthesis' "
-                "(it goes on where it stopped)"
+                f"no whole simulated set in {self._folder}: {MANIFEST} is missing; run "
+                "'kedro run --pipelines synthesis' (it goes on where it stopped)"
             )
         manifest = json.loads(path.read_text(encoding="utf-8"))
         shards = [self._open(name, mark) for name, mark in manifest["shards"].items()]
@@ -205,7 +213,9 @@ class SimulatedSetDataset(AbstractDataset[dict[str, Any], SimulatedSet]):
         """Open a shard and check that it is the one that the manifest names."""
         path = self._folder / f"{name}{SUFFIX}"
         if not path.exists():
-            raise DatasetError(f"the manifest in {self._folder} names {path.name}, which is missing; run synthesis again")
+            raise DatasetError(
+                f"the manifest in {self._folder} names {path.name}, which is missing; run synthesis again"
+            )
         if read_fingerprint(path) != mark:
             raise DatasetError(f"{path} is not the shard that the manifest names; run synthesis again")
         return Shard(path)
@@ -234,7 +244,7 @@ class ShardInventory(AbstractDataset[None, dict[str, str]]):
                 continue
         return found
 
-    def save(self, data: None) -> None:
+    def save(self, data: None) -> None:  # noqa: ARG002
         """Refuse: the inventory is read from the shards."""
         raise DatasetError("the inventory of shards is read from the folder and cannot be saved")
 

@@ -62,7 +62,7 @@ class StructureRanges(_Parameters):
     """What the sheets are made of."""
 
     families: Annotated[dict[Family, float], AfterValidator(_weights)] = Field(
-        description="Relative frequency of each family: voronoi (the corners of a Voronoi diagram) and relaxed"
+        description="Relative frequency of each family: voronoi (corners of Voronoi cells) and relaxed"
     )
     seeds: Annotated[dict[Seeds, float], AfterValidator(_weights)] = Field(
         description="Relative frequency of each arrangement of ring centres behind the relaxed family"
@@ -72,7 +72,9 @@ class StructureRanges(_Parameters):
     lloyd_iterations: CountRange = Field(
         description="Lloyd iterations of Poisson-disk seeds: 0 keeps them random, more makes them crystalline"
     )
-    grains: Annotated[CountRange, AfterValidator(_positive)] = Field(description="Grains of a polycrystal in the box")
+    grains: Annotated[CountRange, AfterValidator(_positive)] = Field(
+        description="Grains of a polycrystal in the box"
+    )
     smallest_ring: Annotated[CountRange, AfterValidator(_ring_sizes)] = Field(
         description="Atoms of the smallest ring that a sheet of the relaxed family may have, 3 to 5"
     )
@@ -88,7 +90,9 @@ class PoreRanges(_Parameters):
     probability: float = Field(ge=0, le=1, description="Share of images that have pores")
     count: CountRange = Field(description="Pores in an image that has any")
     radius: PositiveRange = Field(description="Pore radius, drawn log-uniformly [Å]")
-    irregular: float = Field(ge=0, le=1, description="Share of the porous images whose pores are not circular")
+    irregular: float = Field(
+        ge=0, le=1, description="Share of the porous images whose pores are not circular"
+    )
     roughness: NonNegativeRange = Field(description="Relative amplitude of the rim of an irregular pore")
 
 
@@ -99,7 +103,7 @@ class OpticsRanges(_Parameters):
     matched: float = Field(
         ge=0,
         le=1,
-        description="Share of the images whose defocus suits their Cs: half with bright and half with dark atoms",
+        description="Share of the images whose defocus suits their Cs, half of them with bright atoms",
     )
     defocus: Range = Field(description="Defocus of the others, underfocus positive [Å]")
     defocus_error: float = Field(ge=0, description="Standard deviation about a matched defocus [Å]")
@@ -165,7 +169,8 @@ class SynthesisParameters(_Parameters):
         field = min(self.detector.shape) * self.detector.sampling[0]
         if self.pores.radius[1] * 2 > field:
             raise ValueError(
-                f"pores.radius must be at most half the smallest field ({field / 2:.1f} Å), got {self.pores.radius[1]}"
+                f"pores.radius must be at most half the smallest field ({field / 2:.1f} Å), "
+                f"got {self.pores.radius[1]}"
             )
         return self
 
@@ -174,6 +179,6 @@ class ComputingParameters(_Parameters):
     """Where images are simulated; the result does not depend on it."""
 
     scheduler: str = Field(
-        description="'none' (this process), 'local' (processes on this machine) or the address of a dask scheduler"
+        description="none: this process; local: processes on this machine; or the address of a dask scheduler"
     )
     n_workers: int = Field(ge=1, description="Processes that scheduler 'local' starts")

@@ -20,7 +20,8 @@ def modulation_transfer(frequency: ArrayLike, *, floor: float, width: float, exp
 
     References
     ----------
-    W. Van den Broek, S. Van Aert and D. Van Dyck, Microsc. Microanal. 18, 336 (2012), doi:10.1017/S1431927611012633;
+    W. Van den Broek, S. Van Aert and D. Van Dyck, Microsc. Microanal. 18, 336 (2012),
+    doi:10.1017/S1431927611012633;
     as used by J. Madsen et al., Adv. Theory Simul. 1, 1800037 (2018), doi:10.1002/adts.201800037.
     """
     if not 0 <= floor <= 1:

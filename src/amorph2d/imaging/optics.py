@@ -59,7 +59,8 @@ def wavelength(energy: float) -> float:
 
     References
     ----------
-    E. J. Kirkland, Advanced Computing in Electron Microscopy, 3rd ed. (2020), doi:10.1007/978-3-030-33260-0; eq. 2.5.
+    E. J. Kirkland, Advanced Computing in Electron Microscopy, 3rd ed. (2020), doi:10.1007/978-3-030-33260-0;
+    eq. 2.5.
     """
     from ase import units
 
@@ -74,7 +75,8 @@ def phase_shift(frequency: ArrayLike, optics: Optics) -> FloatArray:
 
     References
     ----------
-    E. J. Kirkland, Advanced Computing in Electron Microscopy, 3rd ed. (2020), doi:10.1007/978-3-030-33260-0; eq. 2.10.
+    E. J. Kirkland, Advanced Computing in Electron Microscopy, 3rd ed. (2020), doi:10.1007/978-3-030-33260-0;
+    eq. 2.10.
     """
     q = np.asarray(frequency, dtype=np.float64)
     lam = wavelength(optics.energy)
@@ -86,8 +88,8 @@ def coherence_envelope(frequency: ArrayLike, optics: Optics) -> FloatArray:
 
     References
     ----------
-    R. H. Wade and J. Frank, Optik 49, 81 (1977); in the form of E. J. Kirkland (2020), section 3.2, with the 1/e
-    half width of the focal spread.
+    R. H. Wade and J. Frank, Optik 49, 81 (1977); in the form of E. J. Kirkland (2020), section 3.2, with the
+    1/e half width of the focal spread.
     """
     q = np.asarray(frequency, dtype=np.float64)
     lam = wavelength(optics.energy)
@@ -99,11 +101,13 @@ def coherence_envelope(frequency: ArrayLike, optics: Optics) -> FloatArray:
 def contrast_transfer(frequency: ArrayLike, optics: Optics) -> FloatArray:
     """Return the weak-phase contrast transfer at `frequency` [1/Å]; positive where atoms look bright.
 
-    The image of a weak phase object φ, positive at atoms, is 1 + F⁻¹[2 T(q) φ(q)] with T = sin χ · envelope · aperture.
+    The image of a weak phase object φ, positive at atoms, is 1 + F⁻¹[2 T(q) φ(q)] with T = sin χ · envelope
+    · aperture.
 
     References
     ----------
-    E. J. Kirkland, Advanced Computing in Electron Microscopy, 3rd ed. (2020), doi:10.1007/978-3-030-33260-0; section 3.1.
+    E. J. Kirkland, Advanced Computing in Electron Microscopy, 3rd ed. (2020), doi:10.1007/978-3-030-33260-0;
+    section 3.1.
     """
     q = np.asarray(frequency, dtype=np.float64)
     inside = q * wavelength(optics.energy) * 1e3 <= optics.semiangle_cutoff
@@ -113,8 +117,8 @@ def contrast_transfer(frequency: ArrayLike, optics: Optics) -> FloatArray:
 def matched_defocus(optics: Optics, *, bright_atoms: bool, band: tuple[float, float] = (0.35, 0.9)) -> float:
     """Return the defocus [Å] that transfers `band` [1/Å] most strongly with atoms bright or dark.
 
-    It maximises the mean transfer over the band in which neighbouring atoms of a carbon sheet are told apart; of
-    the optics, the defocus alone is ignored.
+    It maximises the mean transfer over the band in which neighbouring atoms of a carbon sheet are told
+    apart; of the optics, the defocus alone is ignored.
     """
     q = np.linspace(*band, 56)[None, :]
     candidates = np.linspace(-300, 300, 301)

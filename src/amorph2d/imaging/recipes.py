@@ -25,7 +25,7 @@ def draw_recipes(parameters: SynthesisParameters) -> pd.DataFrame:
 
 
 def draw_recipe(parameters: SynthesisParameters, index: int) -> dict[str, Any]:
-    """Draw everything that makes image `index`: structure, pores, optics, detector and the seeds of its noise."""
+    """Draw everything that makes image `index`: structure, pores, optics, detector and seeds."""
     if index < 0:
         raise ValueError(f"index must be ≥ 0, got {index}")
     streams = np.random.SeedSequence(parameters.seed, spawn_key=(index,)).spawn(5)
@@ -79,7 +79,7 @@ def _draw_structure(ranges: StructureRanges, rng: np.random.Generator) -> dict[s
 
 
 def _draw_pores(ranges: PoreRanges, rng: np.random.Generator) -> dict[str, Any]:
-    """Number, size and shape of the pores."""
+    """Draw number, size and shape of the pores."""
     porous = rng.random() < ranges.probability
     radius = _log_uniform(ranges.radius, rng)
     irregular = rng.random() < ranges.irregular
@@ -112,7 +112,7 @@ def _draw_optics(ranges: OpticsRanges, rng: np.random.Generator) -> dict[str, An
 
 
 def _draw_detector(parameters: SynthesisParameters, rng: np.random.Generator) -> dict[str, Any]:
-    """Sampling, dose, MTF, illumination and the seed of the noise."""
+    """Draw sampling, dose, MTF, illumination and the seed of the noise."""
     ranges = parameters.detector
     return {
         "noise_seed": int(rng.integers(2**63)),

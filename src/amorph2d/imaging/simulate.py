@@ -102,7 +102,9 @@ def sites_in_field(
     points, period, size = as_points(positions), np.asarray(box, float), np.asarray(extent, float)
     wrapped = (points - np.asarray(origin, float)) % period
     repeats = np.ceil(size / period).astype(int) + 1
-    shifts = np.stack(np.meshgrid(np.arange(repeats[0]), np.arange(repeats[1])), axis=-1).reshape(-1, 2) * period
+    shifts = (
+        np.stack(np.meshgrid(np.arange(repeats[0]), np.arange(repeats[1])), axis=-1).reshape(-1, 2) * period
+    )
     images = (wrapped[None] + shifts[:, None]).reshape(-1, 2)
     return images[(images <= size).all(axis=1)]
 
@@ -118,15 +120,16 @@ def image_sheet(sheet: Sheet, recipe: Mapping[str, Any]) -> SimulatedImage:
     Parameters
     ----------
     sheet
-        The structure; it is strained by less than half a pixel over the box so that the box is a whole number of pixels.
+        The structure; it is strained by less than half a pixel over the box so that the box is a whole
+        number of pixels.
     recipe
         The columns of `draw_recipe` that describe optics and detector.
 
     Returns
     -------
     SimulatedImage
-        Rows × columns of the recipe, with the atoms and ring centres in it. A field larger than the box shows the
-        sheet repeated.
+        Rows × columns of the recipe, with the atoms and ring centres in it. A field larger than the box
+        shows the sheet repeated.
     """
     rng = np.random.default_rng(recipe["noise_seed"])
     sampling, rows, columns = recipe["sampling"], recipe["rows"], recipe["columns"]

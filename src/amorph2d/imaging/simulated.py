@@ -21,8 +21,8 @@ class SimulatedImage:
     sampling
         Size of the square pixels [Å/px].
     atoms, rings
-        True atoms and ring centres inside the field, (N, 2) and (M, 2), x then y; the origin is the centre of pixel
-        (0, 0) [Å].
+        True atoms and ring centres inside the field, (N, 2) and (M, 2), x then y; the origin is the centre
+        of pixel (0, 0) [Å].
     recipe
         Everything that made the image: its row of the recipes table.
     """

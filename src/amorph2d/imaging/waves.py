@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,7 +19,12 @@ _ABTEM_CONFIG = {"fft": "numpy"}
 
 
 def exit_wave(
-    positions: ArrayLike, numbers: ArrayLike, *, box: tuple[float, float], shape: tuple[int, int], energy: float
+    positions: ArrayLike,
+    numbers: ArrayLike,
+    *,
+    box: tuple[float, float],
+    shape: tuple[int, int],
+    energy: float,
 ) -> Waves:
     """Return the exit wave of a flat periodic sheet under a plane wave.
 
@@ -43,8 +48,8 @@ def exit_wave(
 
     References
     ----------
-    J. Madsen and T. Susi, Open Research Europe 1, 24 (2021), doi:10.12688/openreseurope.13015.2; scattering factors of
-    I. Lobato and D. Van Dyck, Acta Cryst. A 70, 636 (2014).
+    J. Madsen and T. Susi, Open Research Europe 1, 24 (2021), doi:10.12688/openreseurope.13015.2; scattering
+    factors of I. Lobato and D. Van Dyck, Acta Cryst. A 70, 636 (2014).
     """
     import abtem
     from ase import Atoms
@@ -65,7 +70,13 @@ def exit_wave(
         projection="infinite",
     )
     with abtem.config.set(_ABTEM_CONFIG):
-        return abtem.PlaneWave(energy=energy).multislice(potential.build(lazy=False), lazy=False)
+        wave: Any = abtem.PlaneWave(energy=energy).multislice(_built(potential), lazy=False)
+    return cast("Waves", wave)
+
+
+def _built(potential: Any) -> Any:
+    """Return the potential as an array; abTEM's annotations know its base class only."""
+    return potential.build(lazy=False)
 
 
 def form_image(wave: Waves, optics: Optics) -> Float32Array:

@@ -61,7 +61,7 @@ class Batch(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """One crop to cut: image, epoch and number of the crop in the epoch; epoch -1 takes the centre, not turned."""
+    """One crop to cut: image, epoch, number of the crop in the epoch; epoch -1: the centre, not turned."""
 
     image: int
     epoch: int
@@ -81,7 +81,8 @@ def prepare_image(image: SimulatedImage, config: NetworkConfig) -> PreparedImage
         pixels = resample(pixels, (image.sampling, image.sampling), config.sampling)
     pixels = normalise(pixels, config.normalisation_window / config.sampling)
     sites = tuple(
-        positions_to_pixels(true_sites(image, kind), config.sampling).astype(np.float32) for kind in config.channels
+        positions_to_pixels(true_sites(image, kind), config.sampling).astype(np.float32)
+        for kind in config.channels
     )
     return PreparedImage(pixels.astype(np.float16), sites)
 
@@ -238,7 +239,12 @@ class Schedule(Sampler[Draw]):
 
 
 def training_batches(
-    images: Sequence[PreparedImage], config: NetworkConfig, fit: FitParameters, *, rank: int = 0, world_size: int = 1
+    images: Sequence[PreparedImage],
+    config: NetworkConfig,
+    fit: FitParameters,
+    *,
+    rank: int = 0,
+    world_size: int = 1,
 ) -> DataLoader[Batch]:
     """Return the loader of the training's random crops; its sampler's `set_epoch` selects the epoch."""
     crops = Crops(images, crop=fit.crop, seed=fit.seed, reach=_reach(config))
@@ -252,16 +258,24 @@ def training_batches(
         collate_fn=collate,
         num_workers=fit.workers,
         persistent_workers=fit.workers > 0,
+        generator=torch.Generator(),  # else each epoch would draw from the global one
     )
 
 
 def validation_batches(
-    images: Sequence[PreparedImage], config: NetworkConfig, fit: FitParameters, *, rank: int = 0, world_size: int = 1
+    images: Sequence[PreparedImage],
+    config: NetworkConfig,
+    fit: FitParameters,
+    *,
+    rank: int = 0,
+    world_size: int = 1,
 ) -> DataLoader[Batch]:
     """Return the loader of the central crop of each validation image, always the same."""
     crops = Crops(images, crop=fit.crop, seed=fit.seed, reach=_reach(config))
     draws = [Draw(image, -1, image) for image in range(rank, len(images), world_size)]
-    return DataLoader(crops, batch_size=fit.batch_size, sampler=draws, collate_fn=collate)
+    return DataLoader(
+        crops, batch_size=fit.batch_size, sampler=draws, collate_fn=collate, generator=torch.Generator()
+    )
 
 
 def _reach(config: NetworkConfig) -> float:

@@ -20,11 +20,13 @@ class NetworkConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sampling: float = Field(gt=0, description="Pixel size to which every image is resampled [Å/px]")
-    normalisation_window: float = Field(gt=0, description="Gaussian sigma of the local mean and deviation [Å]")
+    normalisation_window: float = Field(
+        gt=0, description="Gaussian sigma of the local mean and deviation [Å]"
+    )
     channels: tuple[str, ...] = Field(min_length=1, description="Kinds of site, one heat map each")
     label_sigma: float = Field(gt=0, description="Gaussian sigma of a site in its heat map [Å]")
     stem: Literal["plain", "unshuffle"] = Field(
-        description="plain: the first level has the image's resolution; unshuffle: 2 x 2 pixels become channels"
+        description="plain: the finest level has the image's resolution; unshuffle: half of it"
     )
     widths: tuple[Width, ...] = Field(min_length=1, description="Channels of each level, finest first")
     blocks: int = Field(ge=1, description="Residual blocks (two 3 x 3 convolutions each) per level")
@@ -58,7 +60,7 @@ class NetworkConfig(BaseModel):
         grow = 2 * self.blocks if self.decoder == "symmetric" else 0
         decoded = []
         first = last = pixel // step
-        for level in range(n_levels - 1):
+        for _ in range(n_levels - 1):
             first, last = first - grow, last + grow
             decoded.append((first, last))
             first, last = first // 2, last // 2
@@ -84,15 +86,21 @@ class FitParameters(BaseModel):
     weight_decay: float = Field(ge=0, description="Decoupled weight decay of AdamW")
     gradient_clip: float = Field(gt=0, description="Largest norm of a step's gradient")
     foreground_weight: float = Field(ge=0, description="Extra weight in the loss of a pixel on a site")
-    averaging: float = Field(ge=0, lt=1, description="Decay per step of the moving average of the weights; 0: none")
+    averaging: float = Field(
+        ge=0, lt=1, description="Decay per step of the moving average of the weights; 0: none"
+    )
     patience: int | None = Field(
         ge=1, description="Stop after this many epochs without a lower validation loss; null: never"
     )
     precision: Literal["32-true", "bf16-mixed"] = Field(description="Arithmetic of the convolutions")
-    accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(description="Where to train; auto: a GPU if there is one")
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(
+        description="Where to train; auto: a GPU if there is one"
+    )
     devices: int | Literal["auto"] = Field(description="How many devices")
     workers: int = Field(ge=0, description="Processes that cut crops; 0: the training process itself")
-    seed: int = Field(ge=0, description="Seed of the first weights, of the order of the images and of the crops")
+    seed: int = Field(
+        ge=0, description="Seed of the first weights, of the order of the images and of the crops"
+    )
 
 
 class EvaluationParameters(BaseModel):
@@ -102,11 +110,15 @@ class EvaluationParameters(BaseModel):
 
     max_distance: float = Field(gt=0, description="Largest distance of a matched pair [Å]")
     border: float = Field(ge=0, description="Sites closer to the image's edge are not counted [Å]")
-    dose_edges: tuple[Edge, ...] = Field(min_length=1, description="Doses that separate the dose bins [e-/Å²]")
+    dose_edges: tuple[Edge, ...] = Field(
+        min_length=1, description="Doses that separate the dose bins [e-/Å²]"
+    )
     thresholds: tuple[Threshold, ...] = Field(
         min_length=1, description="Confidences from which each kind of site gets the one with the best F1"
     )
-    confidence_bins: int = Field(ge=1, description="Bins of peak confidence in which the position error is measured")
+    confidence_bins: int = Field(
+        ge=1, description="Bins of peak confidence in which the position error is measured"
+    )
 
     @model_validator(mode="after")
     def _check_edges(self) -> Self:
@@ -128,6 +140,7 @@ class TrainingParameters(BaseModel):
     def _check_crop(self) -> Self:
         if self.fit.crop % self.network.stride:
             raise ValueError(
-                f"crop must be a multiple of the network's stride of {self.network.stride} px, got {self.fit.crop}"
+                f"crop must be a multiple of the network's stride of {self.network.stride} px, "
+                f"got {self.fit.crop}"
             )
         return self

@@ -43,7 +43,7 @@ def training_domain(recipes: Iterable[Mapping[str, Any]]) -> dict[str, list[floa
 
 
 def predict_example(network: SiteNetwork, image: SimulatedImage) -> dict[str, Any]:
-    """Return what `plotting.maps.prediction_examples` draws: a corner of the image, its heat maps, true and found sites."""
+    """Return a corner of an image with its heat maps, true and found sites, to be drawn."""
     from amorph2d.learning.batches import true_sites
     from amorph2d.localisation.heatmaps import run_network
     from amorph2d.localisation.normalise import normalise
@@ -62,7 +62,13 @@ def predict_example(network: SiteNetwork, image: SimulatedImage) -> dict[str, An
         found[kind] = pixels_to_positions(peaks.pixels, step)
         sites = true_sites(image, kind)
         true[kind] = sites[(sites < (side - 1) * step).all(axis=1)]
-    return {"image": pixels[:side, :side], "heatmaps": heatmaps, "true": true, "found": found, "sampling": step}
+    return {
+        "image": pixels[:side, :side],
+        "heatmaps": heatmaps,
+        "true": true,
+        "found": found,
+        "sampling": step,
+    }
 
 
 def write_model_card(folder: Path, *, task: str, network: SiteNetwork, scores: pd.DataFrame) -> str:
@@ -75,7 +81,8 @@ def write_model_card(folder: Path, *, task: str, network: SiteNetwork, scores: p
     task
         Name of the registered model.
     network
-        The network; its metadata hold ``training_domain``, ``metrics``, ``set``, ``fit`` and ``code_version``.
+        The network; its metadata hold ``training_domain``, ``metrics``, ``set``, ``fit`` and
+        ``code_version``.
     scores
         Scores on the test images by kind, dose and polarity.
     """
@@ -86,16 +93,21 @@ def write_model_card(folder: Path, *, task: str, network: SiteNetwork, scores: p
     columns = ["kind", "dose_low", "dose_high", "polarity", "n_images", "precision", "recall", "f1", "rmse"]
     text = f"""# Network `{task}`
 
-Residual U-Net that draws one heat map for each of {", ".join(config.channels)} at {config.sampling:g} Å/px: {n_weights} weights, levels
-{list(config.widths)}, stem {config.stem}, skips {config.skips}, decoder {config.decoder}. SHA-256 of the weights: `{network.sha256}`.
+Residual U-Net that draws one heat map for each of {", ".join(config.channels)} at {config.sampling:g} Å/px:
+{n_weights} weights, levels
+{list(config.widths)}, stem {config.stem}, skips {config.skips}, decoder {config.decoder}.
+SHA-256 of the weights: `{network.sha256}`.
 
 ## Use
-Locating atoms and ring centres in HRTEM images of single-layer carbon; bright or dark atoms alike. It was trained on simulated
+Locating atoms and ring centres in HRTEM images of single-layer carbon; bright or dark atoms alike. It was
+trained on simulated
 images alone. Second layers, debris and other materials are not among them: what is found there means nothing.
 
 ## Training
-amorph2d {metadata["code_version"]}; set `{made["set_id"][:16]}`, seed {made["set_seed"]}, {made["n_images"]} images; fit with seed
-{fit["seed"]}: {fit["epochs"]} epochs of {fit["steps_per_epoch"]} steps, batches of {fit["batch_size"]} crops of {fit["crop"]} px. Thresholds
+amorph2d {metadata["code_version"]}; set `{made["set_id"][:16]}`, seed {made["set_seed"]}, {made["n_images"]}
+images; fit with seed
+{fit["seed"]}: {fit["epochs"]} epochs of {fit["steps_per_epoch"]} steps, batches of {fit["batch_size"]} crops of
+{fit["crop"]} px. Thresholds
 {metadata["thresholds"]}, chosen with the sigmas on validation images.
 
 ## Training domain
@@ -124,5 +136,5 @@ def _rows(rows: Iterable[Iterable[Any]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    """A value as it reads in a table."""
+    """Return a value as it reads in a table."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

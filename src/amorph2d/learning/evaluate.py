@@ -35,8 +35,8 @@ class EvaluationTables:
     Attributes
     ----------
     images
-        One row per image and kind: index, kind, family, energy [eV], defocus [Å], dose_per_area [e⁻/Å²], polarity,
-        n_true, n_predicted, n_matched, sum_squared_distance [Å²].
+        One row per image and kind: index, kind, family, energy [eV], defocus [Å], dose_per_area [e⁻/Å²],
+        polarity, n_true, n_predicted, n_matched, sum_squared_distance [Å²].
     groups
         One row per kind, dose bin (dose_low, dose_high [e⁻/Å²]) and polarity: n_images, the summed counts,
         precision, recall, f1 and rmse [Å].
@@ -114,7 +114,8 @@ def group_scores(images: pd.DataFrame, *, by: Sequence[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        `by`, n_images, n_true, n_predicted, n_matched, sum_squared_distance [Å²], precision, recall, f1, rmse [Å].
+        `by`, n_images, n_true, n_predicted, n_matched, sum_squared_distance [Å²], precision, recall, f1,
+        rmse [Å].
     """
     grouped = images.groupby(list(by), sort=True)
     table = grouped[_COUNTS].sum()
@@ -152,8 +153,8 @@ def calibrate_network(
     -------
     SiteNetwork
         The network with ``metadata["thresholds"]``, the threshold with the best F1 for each kind, and
-        ``metadata["sigma"]``: ``confidence``, rising, and for each kind the root-mean-square error per axis of sites
-        with this confidence, never rising [Å].
+        ``metadata["sigma"]``: ``confidence``, rising, and for each kind the root-mean-square error per axis
+        of sites with this confidence, never rising [Å].
 
     Raises
     ------
@@ -163,7 +164,8 @@ def calibrate_network(
     kinds = network.config.channels
     least = {kind: float(min(evaluation.thresholds)) for kind in kinds}
     located = [
-        (image, found) for image, found in _locate(network, images, localisation.model_copy(update={"thresholds": least}))
+        (image, found)
+        for image, found in _locate(network, images, localisation.model_copy(update={"thresholds": least}))
     ]
     if not located:
         raise ValueError("images must hold at least one image, got none")
@@ -172,7 +174,9 @@ def calibrate_network(
         thresholds[kind] = _best_threshold(located, kind, evaluation)
         confidence, squares = _matched_errors(located, kind, thresholds[kind], evaluation)
         if len(squares) == 0:
-            raise ValueError(f"no site of the kind {kind!r} was found: the network is not trained enough to be used")
+            raise ValueError(
+                f"no site of the kind {kind!r} was found: the network is not trained enough to be used"
+            )
         sigma[kind] = error_by_confidence(confidence, squares, n_bins=evaluation.confidence_bins).tolist()
     calibration = {"thresholds": thresholds, "sigma": {"confidence": _CONFIDENCES.tolist(), "sigma": sigma}}
     return replace(network, metadata={**network.metadata, **calibration})
@@ -205,8 +209,8 @@ def error_by_confidence(confidence: FloatArray, squared_distances: FloatArray, *
 def contrast_polarity(image: SimulatedImage, *, window: float) -> str:
     """Say whether an image has ``bright atoms`` or ``dark atoms``.
 
-    The locally normalised image at the atoms is compared with that at the ring centres, or with its mean where there
-    are none.
+    The locally normalised image at the atoms is compared with that at the ring centres, or with its mean
+    where there are none.
 
     Parameters
     ----------
@@ -220,7 +224,11 @@ def contrast_polarity(image: SimulatedImage, *, window: float) -> str:
     pixels = normalise(image.image, window / image.sampling)
     rings = _values_at(pixels, image.rings, image.sampling)
     background = rings.mean() if len(rings) else 0.0
-    return "bright atoms" if _values_at(pixels, image.atoms, image.sampling).mean() > background else "dark atoms"
+    return (
+        "bright atoms"
+        if _values_at(pixels, image.atoms, image.sampling).mean() > background
+        else "dark atoms"
+    )
 
 
 def _values_at(pixels: Float32Array, positions: FloatArray, sampling: float) -> Float32Array:
@@ -248,7 +256,9 @@ def _window(image: SimulatedImage, border: float) -> tuple[float, float, float, 
     return border, border, width - border, height - border
 
 
-def _score(predicted: FloatArray, true: FloatArray, image: SimulatedImage, evaluation: EvaluationParameters) -> Scores:
+def _score(
+    predicted: FloatArray, true: FloatArray, image: SimulatedImage, evaluation: EvaluationParameters
+) -> Scores:
     window = _window(image, evaluation.border)
     return score_sites(predicted, true, max_distance=evaluation.max_distance, window=window)
 
@@ -256,7 +266,7 @@ def _score(predicted: FloatArray, true: FloatArray, image: SimulatedImage, evalu
 def _best_threshold(
     located: Sequence[tuple[SimulatedImage, pd.DataFrame]], kind: str, evaluation: EvaluationParameters
 ) -> float:
-    """The candidate with the best F1; of equal ones the first."""
+    """Return the candidate with the best F1; of equal ones the first."""
     f1 = []
     for threshold in evaluation.thresholds:
         scores = sum_scores(
@@ -268,7 +278,10 @@ def _best_threshold(
 
 
 def _matched_errors(
-    located: Sequence[tuple[SimulatedImage, pd.DataFrame]], kind: str, threshold: float, evaluation: EvaluationParameters
+    located: Sequence[tuple[SimulatedImage, pd.DataFrame]],
+    kind: str,
+    threshold: float,
+    evaluation: EvaluationParameters,
 ) -> tuple[FloatArray, FloatArray]:
     """Confidence and squared distance of the matched sites of all images."""
     confidences, squares = [], []

@@ -82,8 +82,8 @@ def fit_network(
     folder
         Where the state after each epoch is kept; made if it is not there.
     on_epoch
-        Called with the number of the epoch, from 0, and its row of the history: for every epoch of the fit, also for
-        those that an interrupted run had finished.
+        Called with the number of the epoch, from 0, and its row of the history: for every epoch of the fit,
+        also for those that an interrupted run had finished.
     resume
         Go on from the state in `folder`, if there is one; otherwise begin again and replace it.
 
@@ -150,7 +150,9 @@ class _Fit(lightning.LightningModule):
             return True
         losses = [row["validation_loss"] for row in self.history]
         patience = self.parameters_of_fit.patience
-        return bool(losses) and patience is not None and len(losses) - 1 - losses.index(min(losses)) >= patience
+        return (
+            bool(losses) and patience is not None and len(losses) - 1 - losses.index(min(losses)) >= patience
+        )
 
     def configure_optimizers(self) -> Any:
         fit = self.parameters_of_fit
@@ -158,7 +160,9 @@ class _Fit(lightning.LightningModule):
             self.network.parameters(), lr=fit.learning_rate, weight_decay=fit.weight_decay, betas=(0.9, 0.99)
         )
         n_steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step / n_steps, fit.warmup))
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: one_cycle(step / n_steps, fit.warmup)
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def training_step(self, batch: Batch) -> Tensor:
@@ -187,10 +191,16 @@ class _Fit(lightning.LightningModule):
         row["learning_rate"] = float(self.trainer.optimizers[0].param_groups[0]["lr"])
         row["seconds"] = time.monotonic() - self._started
         if not math.isfinite(row["training_loss"]):
-            raise FloatingPointError(f"the loss became {row['training_loss']} in epoch {self.current_epoch}: "
-                                     f"learning_rate must be lower than {self.parameters_of_fit.learning_rate}")
-        if row["validation_loss"] <= min([past["validation_loss"] for past in self.history], default=math.inf):
-            self.best = {name: weight.detach().cpu().clone() for name, weight in self.average.state_dict().items()}
+            raise FloatingPointError(
+                f"the loss became {row['training_loss']} in epoch {self.current_epoch}: "
+                f"learning_rate must be lower than {self.parameters_of_fit.learning_rate}"
+            )
+        if row["validation_loss"] <= min(
+            [past["validation_loss"] for past in self.history], default=math.inf
+        ):
+            self.best = {
+                name: weight.detach().cpu().clone() for name, weight in self.average.state_dict().items()
+            }
         self.history.append(row)
         self.trainer.should_stop = self.is_finished
 
@@ -300,7 +310,7 @@ def _quiet() -> Iterator[None]:
 def _fingerprint(
     parameters: TrainingParameters, training: list[PreparedImage], validation: list[PreparedImage]
 ) -> dict[str, Any]:
-    """What decides the weights that a fit finds."""
+    """Return what decides the weights that a fit finds."""
     return {
         "network": parameters.network.model_dump(mode="json"),
         "fit": parameters.fit.model_dump(mode="json", exclude=_WITHOUT_EFFECT),
@@ -317,8 +327,8 @@ def _claim_folder(folder: Path, fingerprint: dict[str, Any], *, resume: bool) ->
         if not differing:
             return checkpoint
         raise ValueError(
-            f"{folder} holds an unfinished or finished fit with other {', '.join(differing)}: either restore those and "
-            f"go on with it, or begin again with resume=False, which replaces it, or in another folder"
+            f"{folder} holds an unfinished or finished fit with other {', '.join(differing)}: either restore "
+            "those and go on with it, or begin again with resume=False, which replaces it, or in another folder"
         )
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint.unlink(missing_ok=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -12,9 +14,9 @@ from amorph2d.learning.config import NetworkConfig
 class ResidualUNet(nn.Module):
     """Residual U-Net: an image in, one heat map of logits per kind of site out.
 
-    Max pooling on the way down, nearest-neighbour upsampling on the way up, skip connections between equal levels.
-    There are no normalisation layers: each residual block starts as the identity, which trains as well and
-    makes the output at a pixel depend on its receptive field alone, in training as in use.
+    Max pooling on the way down, nearest-neighbour upsampling on the way up, skip connections between equal
+    levels. There are no normalisation layers: each residual block starts as the identity, which trains
+    without them, and the output at a pixel depends on its receptive field alone.
 
     Parameters
     ----------
@@ -24,8 +26,9 @@ class ResidualUNet(nn.Module):
     References
     ----------
     Ronneberger, Fischer, Brox, MICCAI 2015, doi:10.1007/978-3-319-24574-4_28 (U-Net); He et al., CVPR 2016,
-    doi:10.1109/CVPR.2016.90 (residual blocks); Zhang, Dauphin, Ma, ICLR 2019, arXiv:1901.09321 (training residual
-    networks without normalisation); Leist et al., ACS Nano 16, 20488 (2022), doi:10.1021/acsnano.2c06807.
+    doi:10.1109/CVPR.2016.90 (residual blocks); Zhang, Dauphin, Ma, ICLR 2019, arXiv:1901.09321 (training
+    residual networks without normalisation); Leist et al., ACS Nano 16, 20488 (2022),
+    doi:10.1021/acsnano.2c06807.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -34,7 +37,7 @@ class ResidualUNet(nn.Module):
         widths, step = config.widths, config.stem_stride
         self.stem = nn.Conv2d(step**2, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(_blocks(width, config.blocks) for width in widths)
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(pairwise(widths))
         self.widen = nn.ModuleList(nn.Conv2d(fine, coarse, 1) for fine, coarse in pairs)
         self.narrow = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in pairs)
         self.decoder = nn.ModuleList(_Join(fine, config) for fine, _ in pairs)
@@ -50,7 +53,9 @@ class ResidualUNet(nn.Module):
         """
         stride, step = self.config.stride, self.config.stem_stride
         if image.ndim != 4 or image.shape[1] != 1 or image.shape[2] % stride or image.shape[3] % stride:
-            raise ValueError(f"images must be (B, 1, H, W), H and W multiples of {stride}, got {tuple(image.shape)}")
+            raise ValueError(
+                f"images must be (B, 1, H, W), H and W multiples of {stride}, got {tuple(image.shape)}"
+            )
         x = self.stem(functional.pixel_unshuffle(image, step) if step > 1 else image)
         skips = []
         for level, encode in enumerate(self.encoder):

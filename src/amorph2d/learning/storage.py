@@ -30,7 +30,7 @@ class SiteNetwork:
     Attributes
     ----------
     module
-        The network in evaluation mode; images (B, 1, H, W) float32 in, logits (B, channels, H, W) float32 out.
+        The network in evaluation mode; images (B, 1, H, W) float32 in, logits (B, channels, H, W) out.
     config
         Its architecture and scale.
     metadata
@@ -110,7 +110,9 @@ def load_network(folder: str | Path) -> SiteNetwork:
     folder = Path(folder)
     for name in (DESCRIPTION, WEIGHTS):
         if not (folder / name).is_file():
-            raise FileNotFoundError(f"a network folder needs {DESCRIPTION} and {WEIGHTS}; {folder / name} is missing")
+            raise FileNotFoundError(
+                f"a network folder needs {DESCRIPTION} and {WEIGHTS}; {folder / name} is missing"
+            )
     description = _read_description(folder / DESCRIPTION)
     weights = (folder / WEIGHTS).read_bytes()
     sha256 = hashlib.sha256(weights).hexdigest()

@@ -18,7 +18,7 @@ def draw_heatmaps(
 ) -> Tensor:
     """Draw one heat map per kind of site.
 
-    Each site is a Gaussian with the value 1 at its exact position; where Gaussians overlap, the larger counts.
+    Each site is a Gaussian of height 1 about its exact position; where Gaussians overlap, the larger counts.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import stdtrit
 
 from amorph2d.arrays import FloatArray
 
@@ -56,10 +56,10 @@ def resample_blocks(sums: ArrayLike, *, n_resamples: int, rng: np.random.Generat
 def bootstrap_interval(
     estimate: float, samples: ArrayLike, *, level: float, n_blocks: int
 ) -> tuple[float, float]:
-    """Interval of an estimate from its bootstrap samples.
+    """Student's interval of an estimate, from the scatter of its bootstrap samples.
 
-    Percentiles of the samples, shifted for their bias (BC) and widened for few blocks: bootstrap samples of n
-    blocks scatter by √(1 − 1/n) too little, and their scatter is itself uncertain as in Student's t.
+    Percentiles of the samples would be too narrow for few blocks: those of four cover the truth 85 times in a
+    hundred instead of 95.
 
     Parameters
     ----------
@@ -79,19 +79,11 @@ def bootstrap_interval(
 
     References
     ----------
-    Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 14.3 (without acceleration);
-    Hesterberg, Am. Stat. 69, 371 (2015), section 5.1, https://doi.org/10.1080/00031305.2015.1089789: expanded
-    percentiles.
+    Hesterberg, Am. Stat. 69, 371 (2015), https://doi.org/10.1080/00031305.2015.1089789: Student's t with
+    bootstrap standard errors, and that samples of n blocks scatter by √(1 − 1/n) too little.
     """
-    values = np.asarray(samples, dtype=np.float64)
-    values = values[np.isfinite(values)]
-    if n_blocks < 2 or len(values) == 0 or not np.isfinite(estimate):
-        return np.nan, np.nan
-    below = (np.sum(values < estimate) + np.sum(values == estimate) / 2) / len(values)
-    bias = ndtri(np.clip(below, 0.5 / len(values), 1 - 0.5 / len(values)))
-    reach = _student_reach(level, n_blocks) * np.sqrt(n_blocks / (n_blocks - 1))
-    low, high = np.quantile(values, ndtr([2 * bias - reach, 2 * bias + reach]))
-    return float(low), float(high)
+    half = _student_reach(level, n_blocks) * np.sqrt(_variance(samples, n_blocks))
+    return float(estimate - half), float(estimate + half)
 
 
 def share_interval(
@@ -124,20 +116,24 @@ def share_interval(
     Wilson, J. Am. Stat. Assoc. 22, 209 (1927), https://doi.org/10.1080/01621459.1927.10502953; Korn and
     Graubard, Surv. Methodol. 24, 193 (1998): effective number of items, and Student's t for few blocks.
     """
-    values = np.asarray(samples, dtype=np.float64)
-    values = values[np.isfinite(values)]
-    if n_blocks < 2 or len(values) == 0 or not np.isfinite(share):
-        return np.nan, np.nan
-    variance = values.var() * n_blocks / (n_blocks - 1)
-    n_effective = share * (1 - share) / variance if variance > 0 else n_items
+    variance = _variance(samples, n_blocks)
+    spread = share * (1 - share)
+    n_effective = n_items if 0 in (spread, variance) else spread / variance
     z = _student_reach(level, n_blocks)
     centre = (share + z**2 / (2 * n_effective)) / (1 + z**2 / n_effective)
-    half = (
-        z
-        * np.sqrt(share * (1 - share) / n_effective + (z / (2 * n_effective)) ** 2)
-        / (1 + z**2 / n_effective)
-    )
-    return max(0.0, min(share, float(centre - half))), min(1.0, max(share, float(centre + half)))
+    scatter = np.sqrt(spread / n_effective + (z / (2 * n_effective)) ** 2)
+    half = z * scatter / (1 + z**2 / n_effective)
+    # Rounding must not leave out the share itself.
+    return float(np.minimum(share, centre - half)), float(np.maximum(share, centre + half))
+
+
+def _variance(samples: ArrayLike, n_blocks: int) -> float:
+    """Variance of a statistic of n blocks, from its bootstrap samples; NaN where it cannot be known."""
+    values = np.asarray(samples, dtype=np.float64)
+    values = values[np.isfinite(values)]
+    if n_blocks < 2 or len(values) < 2:
+        return np.nan
+    return float(values.var() * n_blocks / (n_blocks - 1))
 
 
 def _student_reach(level: float, n_blocks: int) -> float:

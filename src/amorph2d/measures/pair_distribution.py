@@ -83,7 +83,7 @@ def pair_distribution(
 
     References
     ----------
-    Illian et al., Statistical Analysis and Modelling of Spatial Point Patterns (2008), section 4.3.3,
+    Illian et al., Statistical Analysis and Modelling of Spatial Point Patterns (2008), chapter 4,
     https://doi.org/10.1002/9780470725160.
     """
     points = as_points(positions, "positions")

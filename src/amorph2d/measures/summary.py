@@ -7,7 +7,8 @@ pooled row.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -116,16 +117,11 @@ def summarise_blocks(
     for name, statistic in STATISTICS.items():
         row[name] = estimate = float(statistic(total))
         n_blocks = int((sums[statistic.count] > 0).sum())
+        interval: Callable[..., tuple[float, float]] = bootstrap_interval
         if isinstance(statistic, Share):
-            n_items = total[statistic.count]
-            bounds = share_interval(
-                estimate, statistic(samples), n_items=n_items, level=intervals.level, n_blocks=n_blocks
-            )
-        else:
-            bounds = bootstrap_interval(
-                estimate, statistic(samples), level=intervals.level, n_blocks=n_blocks
-            )
-        row[f"{name}_low"], row[f"{name}_high"] = bounds
+            interval = partial(share_interval, n_items=total[statistic.count])
+        low, high = interval(estimate, statistic(samples), level=intervals.level, n_blocks=n_blocks)
+        row[f"{name}_low"], row[f"{name}_high"] = float(np.maximum(low, 0)), high  # none can be negative
     return row
 
 

@@ -119,7 +119,7 @@ class RectangularWindow:
 
         References
         ----------
-        Illian et al., Statistical Analysis and Modelling of Spatial Point Patterns (2008), section 4.2.2 and
+        Illian et al., Statistical Analysis and Modelling of Spatial Point Patterns (2008), chapter 4 and
         appendix B, https://doi.org/10.1002/9780470725160: isotropised set covariance.
         """
         a, b = self.sides

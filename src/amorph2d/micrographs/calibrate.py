@@ -13,19 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from amorph2d.arrays import FloatArray, as_image, as_points
-from amorph2d.micrographs.dose import estimate_dose
 from amorph2d.micrographs.errors import MicrographError
 from amorph2d.micrographs.read import Micrograph
 from amorph2d.units import Sampling, as_sampling, positions_to_pixels
-
-__all__ = [
-    "check_bond_length",
-    "check_domain",
-    "contrast_polarity",
-    "estimate_dose",
-    "read_sampling_table",
-    "resolve_sampling",
-]
 
 SAMPLING_TABLE = "sampling.csv"
 """Name of the table of samplings in a folder of micrographs."""
@@ -323,8 +313,8 @@ def check_sampling_parameter(sampling: float | str | None) -> float | None:
         return None
     if isinstance(sampling, str):
         raise MicrographError(
-            f"the parameter sampling must be a number in Å/px, got {sampling!r}; an estimate from the image ('auto') is "
-            "not available yet"
+            f"the parameter sampling must be a number in Å/px, got {sampling!r}; an estimate from the image "
+            "('auto') is not available yet"
         )
     return _as_sampling(sampling, "the parameter sampling")[0]
 
@@ -350,6 +340,16 @@ def check_field(micrograph: Micrograph, sampling: Sampling, *, border: float) ->
     height, width = (n * step for n, step in zip(micrograph.image.shape, as_sampling(sampling), strict=True))
     if min(height, width) < least:
         raise MicrographError(
-            f"{micrograph.path.name} shows {width:.3g} × {height:.3g} Å; at least {least:g} Å a side are needed: check the "
-            "sampling"
+            f"{micrograph.path.name} shows {width:.3g} × {height:.3g} Å; at least {least:g} Å a side are "
+            "needed: check the sampling"
         )
+
+
+def typical_spacing(atoms: ArrayLike) -> float:
+    """Return the median distance of an atom, (N, 2) [Å], to the nearest other [Å]; NaN below two."""
+    from scipy.spatial import cKDTree
+
+    points = as_points(atoms, "atoms")
+    if len(points) < 2:
+        return math.nan
+    return float(np.median(cKDTree(points).query(points, k=2)[0][:, 1]))

@@ -26,7 +26,8 @@ def score_against_truth(
     Returns
     -------
     dict
-        ``<kind>_precision``, ``<kind>_recall``, ``<kind>_f1``, ``<kind>_rmse`` [Å] for atoms and rings; NaN where undefined.
+        ``<kind>_precision``, ``<kind>_recall``, ``<kind>_f1``, ``<kind>_rmse`` [Å] for atoms and rings; NaN
+        where undefined.
     """
     window = (border, border, extent[0] - border, extent[1] - border)
     scores: dict[str, float] = {}

@@ -85,7 +85,11 @@ def choose_edges(values: ArrayLike, *, max_bins: int = 80, tail: float = 0.1) ->
         width = nice_length(min(max(ideal, span / max_bins), span / 4))
     if span / width > max_bins:  # rounding down made too many bins
         width = nice_length(width * 2.6)
-    lower, upper = math.floor(first / width + 1e-9), math.ceil(last / width - 1e-9)
+    lower, upper = math.floor(first / width), math.ceil(last / width)
+    lower, upper = (
+        lower - (lower * width > first),
+        upper + (upper * width < last),
+    )  # where rounding took a bin away
     return np.arange(lower, max(upper, lower + 1) + 1) * width
 
 

@@ -21,13 +21,13 @@ def training_curves(history: pd.DataFrame) -> Figure:
     Parameters
     ----------
     history
-        One row per epoch: ``epoch`` and numeric columns. Columns with ``loss`` in their names share the left
-        panel on a logarithmic axis, all others the right one.
+        One row per epoch: ``epoch`` and numeric columns. Columns with ``loss`` in their names share the first
+        panel, on a logarithmic axis; each other one has its own.
 
     Returns
     -------
     Figure
-        One or two panels; the lowest validation loss is marked.
+        The panels; the lowest validation loss is marked.
 
     Raises
     ------
@@ -38,19 +38,21 @@ def training_curves(history: pd.DataFrame) -> Figure:
 
     if "epoch" not in history:
         raise ValueError(f"history must have a column 'epoch', got {list(history.columns)}")
-    columns = [name for name in history.select_dtypes("number").columns if name not in ("epoch", "step")]
+    columns = [str(name) for name in history.select_dtypes("number").columns if name != "epoch"]
     losses = [name for name in columns if "loss" in name]
-    groups = [group for group in (losses, [name for name in columns if name not in losses]) if group]
-    figure = MatplotlibFigure(figsize=(4.6 * max(1, len(groups)), 3.4), layout="constrained", dpi=120)
+    groups = [losses] * bool(losses) + [[name] for name in columns if name not in losses]
+    figure = MatplotlibFigure(figsize=(4.0 * max(1, len(groups)), 3.2), layout="constrained", dpi=120)
     panels = np.asarray(figure.subplots(1, max(1, len(groups)), squeeze=False)).ravel()
     for axes, group in zip(panels, groups, strict=False):
         for colour, name in zip(SERIES * len(group), group, strict=False):
             known = history[["epoch", name]].dropna()
-            axes.plot(known["epoch"], known[name], color=colour, linewidth=1.4, label=name.replace("_", " "))
-        _tidy(axes, x="epoch", y="loss" if group is losses else "")
-        axes.legend(fontsize=8, frameon=False)
+            label = name.removesuffix("_loss").replace("_", " ")
+            axes.plot(known["epoch"], known[name], color=colour, linewidth=1.4, label=label)
+        _tidy(axes, x="epoch", y="loss" if group is losses else group[0].replace("_", " "))
+        axes.xaxis.get_major_locator().set_params(integer=True)
     if losses:
         _scale_losses(panels[0], history, losses)
+        panels[0].legend(fontsize=8, frameon=False)
     return figure
 
 
@@ -118,13 +120,15 @@ def _scale_losses(axes: Axes, history: pd.DataFrame, losses: list[str]) -> None:
             best = int(np.nanargmin(values))
             point = (float(history["epoch"].iloc[best]), float(values[best]))
             axes.plot(*point, marker="o", color=INK, markersize=5, fillstyle="none")
-            axes.annotate(f"{point[1]:.3g}", point, xytext=(0, 6), textcoords="offset points", ha="center")
+            axes.annotate(
+                f"{point[1]:.3g}", point, xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8
+            )
 
 
 def _tidy(axes: Axes, *, x: str, y: str) -> None:
     """Give axes the look that all of them share."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color=RULE, linewidth=0.6)
-    axes.tick_params(colors=MUTED, labelsize=8)
+    axes.tick_params(which="both", colors=MUTED, labelsize=8)
     axes.set_xlabel(x, color=INK, fontsize=9)
     axes.set_ylabel(y, color=INK, fontsize=9)

@@ -44,7 +44,7 @@ def delaunay_bonds(
 
     References
     ----------
-    Leist et al., ACS Nano 16, 20488 (2022), https://doi.org/10.1021/acsnano.2c06807: atoms and polygon
+    Leist et al., ACS Nano 16, 20488 (2022): atoms and polygon
     centres in one triangulation, limits of 0.5 and 3 Å.
     """
     positions = as_points(atoms, "atoms")

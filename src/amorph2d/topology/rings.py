@@ -124,7 +124,7 @@ def delaunay_ring_sizes(
 
     References
     ----------
-    Leist et al., ACS Nano 16, 20488 (2022), https://doi.org/10.1021/acsnano.2c06807: polygons told apart by
+    Leist et al., ACS Nano 16, 20488 (2022): polygons told apart by
     the number of edges between their centre and the nearest atoms.
     """
     positions, centres = as_points(atoms, "atoms"), as_points(ring_centres, "ring_centres")

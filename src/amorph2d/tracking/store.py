@@ -324,7 +324,7 @@ def _read_settings(project_path: Path) -> dict[str, Any] | None:
 
 
 def _exists(database: Path) -> bool:
-    """Whether the database is there; raise if the file is something else, which MLflow would try for minutes."""
+    """Whether the database is there; raise at once if the file is something else, MLflow would not."""
     if not database.is_file() or database.stat().st_size == 0:
         return False
     with database.open("rb") as file:

@@ -22,7 +22,9 @@ ANALYSED, NOT_ANALYSED = "analysed", "not analysed"
 
 
 def calibrate_micrographs(
-    micrographs: Mapping[str, MicrographLoader], sampling: float | str | None, parameters: LocalisationParameters
+    micrographs: Mapping[str, MicrographLoader],
+    sampling: float | str | None,
+    parameters: LocalisationParameters,
 ) -> Iterator[dict[str, Record]]:
     """Read each micrograph, find its sampling and estimate its dose."""
     from amorph2d.micrographs.calibrate import check_sampling_parameter
@@ -33,7 +35,7 @@ def calibrate_micrographs(
 
 
 def _calibrate(loader: MicrographLoader, sampling: float | None, border: float) -> Record:
-    """What is known of a micrograph, or why it is not analysed."""
+    """Collect what is known of a micrograph, or why it is not analysed."""
     from amorph2d.micrographs.calibrate import check_field, resolve_sampling
     from amorph2d.micrographs.dose import estimate_dose
     from amorph2d.micrographs.errors import MicrographError
@@ -64,7 +66,7 @@ def locate_sites(
     network: SiteNetwork,
     parameters: LocalisationParameters,
 ) -> Iterator[tuple[dict[str, pd.DataFrame], dict[str, Record]]]:
-    """Locate the sites of each calibrated micrograph, and say how it compares with what the network was trained on."""
+    """Locate the sites of each calibrated micrograph and compare it with the training domain."""
     yield {}, {}  # Kedro wants at least one piece, also where no micrograph could be read
     for stem, loader in micrographs.items():
         calibration = calibrations[stem]()
@@ -73,7 +75,11 @@ def locate_sites(
 
 
 def _locate(
-    stem: str, loader: MicrographLoader, calibration: Record, network: SiteNetwork, parameters: LocalisationParameters
+    stem: str,
+    loader: MicrographLoader,
+    calibration: Record,
+    network: SiteNetwork,
+    parameters: LocalisationParameters,
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Record]]:
     """Sites of one micrograph and what is noted about them; without sites where it went wrong."""
     from amorph2d.localisation.locate import locate_sites
@@ -86,18 +92,25 @@ def _locate(
         sites = locate_sites(image, sampling=sampling, network=network, parameters=parameters)
         truth = loader.truth()
     except Exception as error:  # whatever is wrong with one micrograph, the others go on
-        logger.warning("%s is not analysed: %s", loader.path.name, error, exc_info=not isinstance(error, ValueError))
+        logger.warning(
+            "%s is not analysed: %s", loader.path.name, error, exc_info=not isinstance(error, ValueError)
+        )
         return {}, {stem: {"status": NOT_ANALYSED, "reason": str(error)}}
     atoms, rings = (sites.loc[sites["kind"] == kind, ["x", "y"]].to_numpy() for kind in ("atom", "ring"))
-    known = {"sampling": sampling, "dose_per_area": calibration["dose_per_area"], "energy": calibration["energy"]}
+    known = {
+        "sampling": sampling,
+        "dose_per_area": calibration["dose_per_area"],
+        "energy": calibration["energy"],
+    }
     outside = check_domain(known, network.metadata.get("training_domain", {}))
     for reason in outside:
         logger.warning("%s: %s", loader.path.name, reason)
+    name, version = (network.metadata.get(key, "?") for key in ("registered_name", "version"))
     record: Record = {
         "polarity": contrast_polarity(image, atoms, rings, sampling),
         "in_domain": not outside,
         "domain_reason": "; ".join(outside),
-        "network": f"{network.metadata.get('registered_name', 'sites')}/{network.metadata.get('version', '?')}",
+        "network": f"{name}/{version}",
         "network_sha256": network.sha256,
     }
     if truth is not None:
@@ -124,9 +137,19 @@ def conclude_calibration(
         if record["status"] == ANALYSED:
             found = sites[stem]()
             record |= {f"n_{kind}s": int((found["kind"] == kind).sum()) for kind in ("atom", "ring")}
-            if record["n_atoms"] == 0:
-                record["warnings"] = "no atoms were found: check the sampling and the image"
+            record["warnings"] = _warning(record, found) or ""
+            if record["warnings"]:
                 logger.warning("%s: %s", record["file"], record["warnings"])
         rows.append(record | {"code_version": __version__})
     table = pd.DataFrame(rows)
-    return table.reindex(columns=[*CALIBRATION_COLUMNS, *table.columns.difference(CALIBRATION_COLUMNS)])
+    return table.reindex(columns=[*CALIBRATION_COLUMNS, *table.columns.difference(list(CALIBRATION_COLUMNS))])
+
+
+def _warning(record: Record, sites: pd.DataFrame) -> str | None:
+    """Say what makes the sites of a micrograph doubtful, if anything does."""
+    from amorph2d.micrographs.calibrate import check_bond_length, typical_spacing
+
+    if record["n_atoms"] == 0:
+        return "no atoms were found: check the sampling and the image"
+    spacing = typical_spacing(sites.loc[sites["kind"] == "atom", ["x", "y"]])
+    return check_bond_length((record["sampling_y"], record["sampling_x"]), spacing)

@@ -7,7 +7,7 @@ from kedro.pipeline import Pipeline, node, pipeline
 from amorph2d.pipelines.inference.nodes import calibrate_micrographs, conclude_calibration, locate_sites
 
 
-def create_pipeline(**kwargs: object) -> Pipeline:
+def create_pipeline(**_: object) -> Pipeline:
     """Create the inference pipeline: read and calibrate, locate sites, conclude."""
     return pipeline(
         [

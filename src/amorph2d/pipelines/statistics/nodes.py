@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from amorph2d.arrays import as_records
 from amorph2d.localisation.config import LocalisationParameters
 from amorph2d.measures.config import StatisticsParameters
 
@@ -25,13 +26,12 @@ Table = dict[str, pd.DataFrame]
 
 def _analysed(calibration: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Rows of the micrographs that were analysed."""
-    for row in calibration[calibration["status"] == "analysed"].to_dict(orient="records"):
-        yield {str(name): value for name, value in row.items()}
+    yield from as_records(calibration[calibration["status"] == "analysed"])
 
 
 def _window(row: Mapping[str, Any], localisation: LocalisationParameters) -> RectangularWindow:
-    """The area of a micrograph in which sites are analysable."""
-    from amorph2d.measures.analysable import analysable_window
+    """Return the area of a micrograph in which sites are analysable."""
+    from amorph2d.measures.window import analysable_window
 
     return analysable_window(
         (int(row["rows"]), int(row["columns"])),
@@ -63,11 +63,17 @@ def find_rings(
     for row in _analysed(calibration):
         stem = row["micrograph"]
         found, bonded = sites[stem](), bonds[stem]()
-        yield {stem: rings_table(found, bonded, parameters)}, {stem: ring_atoms_table(found, bonded, parameters)}
+        yield (
+            {stem: rings_table(found, bonded, parameters)},
+            {stem: ring_atoms_table(found, bonded, parameters)},
+        )
 
 
 def measure_pairs(
-    calibration: pd.DataFrame, sites: Tables, localisation: LocalisationParameters, parameters: StatisticsParameters
+    calibration: pd.DataFrame,
+    sites: Tables,
+    localisation: LocalisationParameters,
+    parameters: StatisticsParameters,
 ) -> Iterator[Table]:
     """Measure the pair distribution of each micrograph."""
     from amorph2d.measures.tables import pdf_table
@@ -100,8 +106,7 @@ def summarise(
     }
     rng = np.random.default_rng(parameters.intervals.seed)
     summary = summary_table(counts, parameters.intervals, rng)
-    records: list[dict[str, Any]] = summary.to_dict(orient="records")
-    return summary, records
+    return summary, as_records(summary)
 
 
 def collect_views(
@@ -166,11 +171,11 @@ def plot_distributions(
 
     lengths = np.concatenate([np.empty(0), *(counted_lengths(view) for view in views)])
     angles = np.concatenate([np.empty(0), *(counted_angles(view) for view in views)])
-    pooled = summary.iloc[-1].to_dict()
+    pooled = as_records(summary)[-1]
     return (
         bond_length_histogram(lengths),
         angle_histogram(angles),
-        ring_size_bars(ring_fractions({str(name): value for name, value in pooled.items()})),
+        ring_size_bars(ring_fractions(pooled)),
         pair_distribution_plot(pool_pair_distributions([view.pdf for view in views])),
     )
 

@@ -9,7 +9,7 @@ from amorph2d.pipelines.statistics import nodes
 LOCALISATION, STATISTICS = "params:localisation", "params:statistics"
 
 
-def create_pipeline(**kwargs: object) -> Pipeline:
+def create_pipeline(**_: object) -> Pipeline:
     """Create the statistics pipeline: bonds, rings, distributions, summary, figures, report."""
     return pipeline(
         [
@@ -39,7 +39,16 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
             node(
                 nodes.collect_views,
-                inputs=["calibration", "micrographs", "sites", "bonds", "angles", "rings", "ring_atoms", "pdf"],
+                inputs=[
+                    "calibration",
+                    "micrographs",
+                    "sites",
+                    "bonds",
+                    "angles",
+                    "rings",
+                    "ring_atoms",
+                    "pdf",
+                ],
                 outputs="views",
                 name="collect_views",
             ),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from amorph2d.arrays import as_records
 from amorph2d.imaging.config import ComputingParameters, SynthesisParameters
 
 if TYPE_CHECKING:
@@ -26,19 +27,26 @@ def draw_recipes(parameters: SynthesisParameters) -> pd.DataFrame:
 
 
 def simulate_set(
-    recipes: pd.DataFrame, finished: dict[str, str], parameters: SynthesisParameters, computing: ComputingParameters
+    recipes: pd.DataFrame,
+    finished: dict[str, str],
+    parameters: SynthesisParameters,
+    computing: ComputingParameters,
 ) -> Iterator[dict[str, Any]]:
     """Simulate the shards that are not there yet, then name them all in the manifest."""
     from amorph2d import __version__
     from amorph2d.datasets.shards import fingerprint
     from amorph2d.pipelines.synthesis.scheduling import simulate_shards
 
-    rows = recipes.to_dict(orient="records")
+    rows = as_records(recipes)
     size = parameters.images_per_shard
-    shards = {f"shard-{k:05d}": rows[first : first + size] for k, first in enumerate(range(0, len(rows), size))}
+    shards = {
+        f"shard-{k:05d}": rows[first : first + size] for k, first in enumerate(range(0, len(rows), size))
+    }
     marks = {name: fingerprint(shard, __version__) for name, shard in shards.items()}
     missing = {name: shard for name, shard in shards.items() if finished.get(name) != marks[name]}
-    logger.info("%d of %d shards are there; simulating %d", len(shards) - len(missing), len(shards), len(missing))
+    logger.info(
+        "%d of %d shards are there; simulating %d", len(shards) - len(missing), len(shards), len(missing)
+    )
     for name, images in simulate_shards(missing, computing):
         yield {name: (images, marks[name])}
     yield {

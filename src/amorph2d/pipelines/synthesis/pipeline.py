@@ -7,7 +7,7 @@ from kedro.pipeline import Pipeline, node, pipeline
 from amorph2d.pipelines.synthesis.nodes import describe_set, draw_recipes, simulate_set
 
 
-def create_pipeline(**kwargs: object) -> Pipeline:
+def create_pipeline(**_: object) -> Pipeline:
     """Create the synthesis pipeline: draw recipes, simulate, describe the set."""
     return pipeline(
         [

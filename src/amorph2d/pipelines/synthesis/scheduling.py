@@ -16,7 +16,7 @@ Recipes = list[dict[str, Any]]
 
 
 def simulate_shard(recipes: Recipes) -> list[SimulatedImage]:
-    """Simulate the images of one shard, one after another, on one thread: the number of threads changes the last bits."""
+    """Simulate the images of one shard on one thread: the number of threads changes the last bits."""
     from threadpoolctl import threadpool_limits
 
     from amorph2d.imaging.simulate import simulate_image
@@ -28,10 +28,16 @@ def simulate_shard(recipes: Recipes) -> list[SimulatedImage]:
 def simulate_shards(
     shards: Mapping[str, Recipes], computing: ComputingParameters
 ) -> Iterator[tuple[str, list[SimulatedImage]]]:
-    """Yield (name, images) of each shard as it is finished; the order depends on the scheduler, the images do not."""
+    """Yield (name, images) of each shard as it is finished; only the order depends on the scheduler."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TextColumn("shards,"), TimeRemainingColumn())
+    columns = (
+        TextColumn("simulating"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("shards,"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns) as progress:
         task = progress.add_task("simulating", total=len(shards))
         for result in _results(shards, computing):
@@ -65,8 +71,10 @@ def _results(
         yield from _from_cluster(client, shards)
 
 
-def _from_cluster(client: Client, shards: Mapping[str, Recipes]) -> Iterator[tuple[str, list[SimulatedImage]]]:
-    """Keep the workers busy with a few shards each, so that memory stays bounded whatever the size of the set."""
+def _from_cluster(
+    client: Client, shards: Mapping[str, Recipes]
+) -> Iterator[tuple[str, list[SimulatedImage]]]:
+    """Keep the workers busy with a few shards each: memory stays bounded whatever the size of the set."""
     from distributed import as_completed
 
     waiting = iter(shards.items())
@@ -76,7 +84,7 @@ def _from_cluster(client: Client, shards: Mapping[str, Recipes]) -> Iterator[tup
     def submit_next() -> Any:
         name, recipes = next(waiting)
         future = client.submit(simulate_shard, recipes, pure=False)
-        names[future.key] = name
+        names[str(future.key)] = name
         return future
 
     running = as_completed([submit_next() for _ in range(min(window, len(shards)))])
@@ -84,4 +92,4 @@ def _from_cluster(client: Client, shards: Mapping[str, Recipes]) -> Iterator[tup
         images = future.result()
         if len(names) < len(shards):
             running.add(submit_next())
-        yield names[future.key], images
+        yield names[str(future.key)], images

@@ -47,7 +47,7 @@ def evaluate_network(
     parameters: TrainingParameters,
     run: dict[str, Any],
 ) -> tuple[SiteNetwork, pd.DataFrame, pd.DataFrame]:
-    """Choose thresholds and measure sigmas on the validation images, then score the network on the test images."""
+    """Choose thresholds and measure sigmas on the validation images, then score the test images."""
     from dataclasses import replace
 
     from amorph2d import __version__
@@ -58,7 +58,9 @@ def evaluate_network(
     network = calibrate_network(
         fitted, simulated.split("validation"), localisation=own, evaluation=parameters.evaluation
     )
-    tables = evaluate_network(network, simulated.split("test"), localisation=own, evaluation=parameters.evaluation)
+    tables = evaluate_network(
+        network, simulated.split("test"), localisation=own, evaluation=parameters.evaluation
+    )
     totals = tables.totals.set_index("kind")[["precision", "recall", "f1", "rmse"]]
     metadata = network.metadata | {
         "training_domain": training_domain(simulated.split("training").recipes),
@@ -72,7 +74,11 @@ def evaluate_network(
 
 
 def show_network(
-    network: SiteNetwork, simulated: SimulatedSet, history: pd.DataFrame, scores: pd.DataFrame, run: dict[str, Any]
+    network: SiteNetwork,
+    simulated: SimulatedSet,
+    history: pd.DataFrame,
+    scores: pd.DataFrame,
+    run: dict[str, Any],
 ) -> tuple[Figure, Figure, Figure]:
     """Draw the curves of the fit, the scores against dose, and what the network finds in a test image."""
     from amorph2d.learning.describe import predict_example

@@ -9,7 +9,7 @@ from amorph2d.pipelines.training import nodes
 TASKS = ("sites",)
 
 
-def create_pipeline(**kwargs: object) -> Pipeline:
+def create_pipeline(**_: object) -> Pipeline:
     """Create the training pipelines of all tasks: fit, evaluate, show, register."""
     return sum((_training(task) for task in TASKS), Pipeline([]))
 
@@ -43,5 +43,8 @@ def _training(task: str) -> Pipeline:
         ),
     ]
     return pipeline(
-        steps, namespace=task, inputs={"simulated_set"}, parameters={"params:localisation": "params:localisation"}
+        steps,
+        namespace=task,
+        inputs={"simulated_set"},
+        parameters={"params:localisation": "params:localisation"},
     )

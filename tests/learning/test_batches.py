@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from itertools import chain
+
+import numpy as np
+import pytest
+import torch
+
+from amorph2d.learning.batches import (
+    Crops,
+    Draw,
+    PreparedImage,
+    Schedule,
+    collate,
+    images_fingerprint,
+    prepare_image,
+    prepare_images,
+    training_batches,
+    true_sites,
+    turn,
+    validation_batches,
+)
+from amorph2d.learning.targets import draw_heatmaps, draw_peaks
+
+SIGMA = 2.0
+
+
+def drawn_image(shape: tuple[int, int] = (70, 90), seed: int = 0, n: int = 40) -> PreparedImage:
+    """Return an image that is the heat map of its own sites, one kind."""
+    sites = np.random.default_rng(seed).uniform(0, np.array(shape) - 1, (n, 2)).astype(np.float32)
+    return PreparedImage(draw(sites, shape).astype(np.float16), (sites,))
+
+
+def draw(sites: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    maps = torch.zeros(len(sites), dtype=torch.int64)
+    pixels = torch.from_numpy(np.ascontiguousarray(sites))
+    return draw_peaks(maps, pixels, n_maps=1, shape=shape, sigma=SIGMA)[0].numpy()
+
+
+@pytest.mark.parametrize("way", range(8))
+def test_the_eight_turns_keep_sites_on_their_peaks(way):
+    image = drawn_image((30, 44), n=12)
+    pixels, sites = turn(image.pixels, image.sites[0], way)
+    assert draw(sites, pixels.shape) == pytest.approx(pixels, abs=1e-3)
+
+
+def test_the_eight_turns_differ():
+    pixels = np.arange(12, dtype=np.float16).reshape(3, 4)
+    turned = [turn(pixels, np.zeros((0, 2), np.float32), way)[0] for way in range(8)]
+    assert len({(each.shape, each.tobytes()) for each in turned}) == 8
+
+
+def test_crops_carry_every_site_that_draws_into_them():
+    crops = Crops([drawn_image()], crop=32, seed=1, reach=3 * SIGMA + 1)
+    for number in range(20):
+        pixels, (sites,) = crops[Draw(0, 0, number)]
+        assert draw(sites, (32, 32)) == pytest.approx(pixels, abs=2e-3)
+
+
+def test_crops_without_the_sites_around_them_would_be_wrong():
+    crops = Crops([drawn_image()], crop=32, seed=1, reach=0.0)
+    errors = [
+        np.abs(draw(sites, (32, 32)) - pixels).max() for pixels, (sites,) in map(crops.__getitem__, draws(20))
+    ]
+    assert max(errors) > 0.3
+
+
+def draws(n: int, epoch: int = 0) -> list[Draw]:
+    return [Draw(0, epoch, number) for number in range(n)]
+
+
+def test_a_crop_depends_on_seed_epoch_and_number_alone():
+    image = drawn_image()
+    crops = Crops([image], crop=32, seed=1, reach=7)
+    wanted = crops[Draw(0, 4, 2)]
+    list(map(crops.__getitem__, draws(5)))
+    again = Crops([image], crop=32, seed=1, reach=7)[Draw(0, 4, 2)]
+    assert np.array_equal(wanted[0], again[0])
+    assert np.array_equal(wanted[1][0], again[1][0])
+    other_seed = Crops([image], crop=32, seed=2, reach=7)
+    others = [crops[Draw(0, 5, 2)][0], crops[Draw(0, 4, 3)][0], other_seed[Draw(0, 4, 2)][0]]
+    assert not any(np.array_equal(wanted[0], other) for other in others)
+
+
+def test_crops_reach_every_corner_of_an_image():
+    image = PreparedImage(
+        np.arange(35 * 33, dtype=np.float16).reshape(35, 33) / 64, (np.zeros((0, 2), np.float32),)
+    )
+    crops = Crops([image], crop=32, seed=0, reach=7)
+    corners = {crops[draw][0].min() for draw in draws(100)}
+    assert len(corners) == 4 * 2  # 4 x 2 places of the window
+
+
+def test_the_central_crop_is_not_turned():
+    image = drawn_image((41, 50))
+    assert np.array_equal(
+        Crops([image], crop=32, seed=0, reach=7)[Draw(0, -1, 0)][0], image.pixels[4:36, 9:41]
+    )
+
+
+def test_an_image_smaller_than_the_crop_is_continued_with_zeros():
+    image = drawn_image((20, 50))
+    pixels, (sites,) = Crops([image], crop=32, seed=0, reach=7)[Draw(0, -1, 0)]
+    assert pixels.shape == (32, 32)
+    assert np.array_equal(pixels[:20], image.pixels[:, 9:41])
+    assert not pixels[20:].any()
+    assert sites[:, 0].max() < 20
+
+
+def test_collate_numbers_the_maps_of_each_crop():
+    one, two, none = (np.zeros((n, 2), np.float32) for n in (1, 2, 0))
+    batch = collate([(np.zeros((4, 4), np.float32), [one, two]), (np.ones((4, 4), np.float32), [none, one])])
+    assert batch.pixels.shape == (2, 1, 4, 4)
+    assert batch.maps.tolist() == [0, 1, 1, 3]
+    assert batch.sites.shape == (4, 2)
+
+
+def test_a_schedule_takes_every_image_equally_often_in_new_orders():
+    schedule = Schedule(5, 15, seed=0)
+    first = [draw.image for draw in schedule]
+    assert np.bincount(first).tolist() == [3] * 5
+    schedule.set_epoch(1)
+    assert [draw.image for draw in schedule] != first
+    schedule.set_epoch(0)
+    assert [draw.image for draw in schedule] == first
+
+
+def test_devices_share_a_schedule_out():
+    whole = list(Schedule(7, 12, seed=3))
+    parts = [Schedule(7, 12, seed=3, rank=rank, world_size=3) for rank in range(3)]
+    assert sorted(chain(*parts), key=lambda draw: draw.number) == whole
+    assert [len(part) for part in parts] == [4, 4, 4]
+
+
+def test_prepared_images_are_normalised_and_keep_their_sites(make_image, make_config):
+    simulated = make_image(shape=(60, 90))
+    image = prepare_image(simulated, make_config(channels=("ring", "atom")))
+    assert image.pixels.shape == (60, 90)
+    assert image.pixels.dtype == np.float16
+    assert float(image.pixels.astype(float).mean()) == pytest.approx(0, abs=0.1)
+    assert float(image.pixels.astype(float).std()) == pytest.approx(1, abs=0.15)
+    assert image.sites[0] == pytest.approx(simulated.rings[:, ::-1] / 0.2, abs=1e-4)
+    assert image.sites[1] == pytest.approx(simulated.atoms[:, ::-1] / 0.2, abs=1e-4)
+
+
+@pytest.mark.parametrize("sampling", [0.13, 0.2, 0.27])
+def test_prepared_sites_lie_on_the_resampled_atoms(make_image, make_config, sampling):
+    image = prepare_image(make_image(shape=(120, 100), sampling=sampling), make_config())
+    drawn = draw_heatmaps([image.sites[0][:, ::-1] * 0.2], image.pixels.shape, sampling=0.2, sigma=0.45)[
+        0
+    ].numpy()
+    inner = np.s_[10:-10, 10:-10]
+    assert np.corrcoef(drawn[inner].ravel(), image.pixels.astype(float)[inner].ravel())[0, 1] > 0.75
+
+
+def test_loaders_give_full_batches(make_image, make_parameters):
+    images = prepare_images((make_image(index) for index in range(3)), make_parameters().network)
+    for steps, expected in [(4, 4), (None, 2)]:
+        parameters = make_parameters(steps_per_epoch=steps)
+        loader = training_batches(images, parameters.network, parameters.fit)
+        assert [len(batch.pixels) for batch in loader] == [2] * expected
+    loader = validation_batches(images, parameters.network, parameters.fit)
+    assert [len(batch.pixels) for batch in loader] == [2, 1]
+
+
+def test_worker_processes_change_nothing(make_image, make_parameters):
+    images = prepare_images([make_image()], make_parameters().network)
+    alone, helped = (
+        [batch.pixels for batch in training_batches(images, parameters.network, parameters.fit)]
+        for parameters in (make_parameters(), make_parameters(workers=1))
+    )
+    assert all(map(torch.equal, alone, helped))
+
+
+def test_fingerprints_tell_images_apart(make_image, make_config):
+    images = prepare_images([make_image(0), make_image(1)], make_config())
+    same = prepare_images([make_image(0), make_image(1)], make_config())
+    assert images_fingerprint(images) == images_fingerprint(same)
+    assert images_fingerprint(images) != images_fingerprint(images[::-1])
+    moved = PreparedImage(images[0].pixels, (images[0].sites[0] + 0.1, images[0].sites[1]))
+    assert images_fingerprint(images) != images_fingerprint([moved, images[1]])
+
+
+def test_no_images_and_unknown_kinds_are_refused(make_image, make_config):
+    with pytest.raises(ValueError, match="at least one image, got none"):
+        prepare_images([], make_config())
+    with pytest.raises(ValueError, match="kind must be 'atom' or 'ring', got 'hole'"):
+        true_sites(make_image(), "hole")

@@ -1,0 +1,82 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection, PathCollection, PolyCollection
+from matplotlib.colors import to_hex
+
+from amorph2d.plotting.colours import RING_COLOURS
+from amorph2d.plotting.maps import prediction_examples, ring_map
+
+ATOMS = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0], [2.0, 0.5]])
+BONDS = np.array([[0, 1], [1, 2], [2, 3], [0, 3], [1, 4], [2, 4]])
+RINGS = SimpleNamespace(
+    members=np.array([0, 1, 2, 3, 1, 4, 2]), offsets=np.array([0, 4, 7]), sizes=np.array([4, 3])
+)
+NO_RINGS = SimpleNamespace(members=np.empty(0, int), offsets=np.zeros(1, int), sizes=np.empty(0, int))
+IMAGE = np.random.default_rng(0).normal(size=(20, 31))
+
+
+def of_type(axes, kind):
+    return [artist for artist in axes.collections if isinstance(artist, kind)]
+
+
+def test_ring_map_draws_each_ring_in_its_colour():
+    figure = ring_map(IMAGE, ATOMS, BONDS, RINGS, sampling=0.1)
+    axes = figure.axes[0]
+    triangle, square = of_type(axes, PolyCollection)
+    assert to_hex(triangle.get_facecolor()[0]) == RING_COLOURS[3]
+    assert to_hex(square.get_facecolor()[0]) == RING_COLOURS[4]
+    np.testing.assert_allclose(square.get_paths()[0].vertices[:4], ATOMS[:4])
+    np.testing.assert_allclose(triangle.get_paths()[0].vertices[:3], ATOMS[[1, 4, 2]])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["3 (1)", "4 (1)"]
+
+
+def test_ring_map_draws_atoms_and_bonds_on_the_image():
+    axes = ring_map(IMAGE, ATOMS, BONDS, RINGS, sampling=(0.1, 0.2), title="$a_b").axes[0]
+    (bonds,), (atoms,) = of_type(axes, LineCollection), of_type(axes, PathCollection)
+    np.testing.assert_allclose(bonds.get_segments(), ATOMS[BONDS])
+    np.testing.assert_allclose(atoms.get_offsets(), ATOMS)
+    # the centre of pixel (0, 0) is the origin, and y runs down
+    np.testing.assert_allclose(axes.images[0].get_extent(), [-0.1, 6.1, 1.95, -0.05])
+    assert axes.get_ylim() == pytest.approx((1.95, -0.05))
+    assert axes.get_title(loc="left") == "$a_b"
+
+
+def test_ring_map_of_nothing_draws_the_image(tmp_path):
+    figure = ring_map(IMAGE, np.empty((0, 2)), np.empty((0, 2)), NO_RINGS, sampling=0.1)
+    assert not figure.legends
+    figure.savefig(tmp_path / "map.png")
+    assert (tmp_path / "map.png").stat().st_size > 1000
+
+
+def test_ring_map_names_what_is_wrong():
+    short = SimpleNamespace(members=RINGS.members, offsets=RINGS.offsets[:2], sizes=RINGS.sizes)
+    with pytest.raises(ValueError, match="rings must have 3 offsets up to 7"):
+        ring_map(IMAGE, ATOMS, BONDS, short, sampling=0.1)
+    with pytest.raises(ValueError, match="rings must index 3 atoms, got 0 to 4"):
+        ring_map(IMAGE, ATOMS[:3], BONDS[:2], RINGS, sampling=0.1)
+    with pytest.raises(ValueError, match="bonds must index 5 points"):
+        ring_map(IMAGE, ATOMS, [[0, 5]], RINGS, sampling=0.1)
+
+
+def test_prediction_examples_show_truth_and_finds():
+    sites = {"atom": ATOMS, "ring": ATOMS[:2]}
+    found = {"atom": ATOMS[:3] + 0.05, "ring": np.empty((0, 2))}
+    figure = prediction_examples(
+        IMAGE, np.zeros((2, 10, 16)), sites, found, sampling=0.1, heatmap_sampling=0.2
+    )
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["image", "atom: 5 true, 3 found", "ring: 2 true, 0 found"]
+    true, crosses = of_type(figure.axes[1], PathCollection)
+    np.testing.assert_allclose(true.get_offsets(), ATOMS)
+    np.testing.assert_allclose(crosses.get_offsets(), ATOMS[:3] + 0.05)
+    np.testing.assert_allclose(figure.axes[0].images[0].get_extent(), [-0.05, 3.05, 1.95, -0.05])
+    np.testing.assert_allclose(figure.axes[1].images[0].get_extent(), [-0.1, 3.1, 1.9, -0.1])
+
+
+def test_prediction_examples_need_one_heat_map_for_each_kind():
+    with pytest.raises(ValueError, match="heatmaps must have one channel for each kind"):
+        prediction_examples(IMAGE, np.zeros((1, 4, 4)), {"a": [], "b": []}, {"a": [], "b": []}, sampling=0.1)
+    with pytest.raises(ValueError, match="heatmaps must have one channel for each kind"):
+        prediction_examples(IMAGE, np.zeros((1, 4, 4)), {"a": []}, {"b": []}, sampling=0.1)
