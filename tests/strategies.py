@@ -37,7 +37,7 @@ def make_sites(atoms: Any, centres: Any = (), *, analysable: Any = True, frame: 
         {
             "frame": np.full(n_sites, frame, np.int32),
             "site": np.arange(n_sites, dtype=np.int64),
-            "kind": np.repeat(["atom", "ring"], [n_atoms, n_sites - n_atoms]).astype(object),
+            "kind": pd.array(np.repeat(["atom", "ring"], [n_atoms, n_sites - n_atoms]), dtype="str"),
             "x": x,
             "y": y,
             "sigma": np.full(n_sites, 0.05, np.float32),

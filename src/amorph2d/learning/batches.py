@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from amorph2d.arrays import as_image
+from amorph2d.arrays import AnyArray, as_image
 from amorph2d.imaging.simulated import SimulatedImage
 from amorph2d.learning.config import FitParameters, NetworkConfig
 from amorph2d.learning.targets import REACH
 from amorph2d.localisation.normalise import normalise
 from amorph2d.localisation.resample import resample
 from amorph2d.units import positions_to_pixels
+
+Crop: TypeAlias = tuple[AnyArray, list[AnyArray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +129,7 @@ def images_fingerprint(images: Sequence[PreparedImage]) -> str:
     return digest.hexdigest()
 
 
-def turn(pixels: NDArray[np.float16], sites: NDArray[np.float32], way: int) -> tuple[NDArray, NDArray]:
+def turn(pixels: AnyArray, sites: AnyArray, way: int) -> tuple[AnyArray, AnyArray]:
     """Apply one of the eight symmetries of the square to an image and the sites in it.
 
     Parameters
@@ -154,7 +156,7 @@ def turn(pixels: NDArray[np.float16], sites: NDArray[np.float32], way: int) -> t
     return pixels, sites
 
 
-class Crops(Dataset[tuple[NDArray, list[NDArray]]]):
+class Crops(Dataset[Crop]):
     """Square crops of prepared images, turned at random.
 
     Parameters
@@ -175,7 +177,7 @@ class Crops(Dataset[tuple[NDArray, list[NDArray]]]):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, draw: Draw) -> tuple[NDArray, list[NDArray]]:
+    def __getitem__(self, draw: Draw) -> Crop:
         """Return the crop (crop, crop) float32 and the sites of each kind in it, (N, 2) [px]."""
         image = self.images[draw.image]
         room = np.maximum(np.array(image.pixels.shape) - self.crop, 0)
@@ -195,7 +197,7 @@ class Crops(Dataset[tuple[NDArray, list[NDArray]]]):
         return np.ascontiguousarray(turn(pixels, kept[0], way)[0]), kept
 
 
-def collate(crops: Sequence[tuple[NDArray, list[NDArray]]]) -> Batch:
+def collate(crops: Sequence[Crop]) -> Batch:
     """Join crops into a batch."""
     sites = [kind for _, kinds in crops for kind in kinds]
     counts = [len(kind) for kind in sites]
@@ -245,7 +247,7 @@ def training_batches(
     *,
     rank: int = 0,
     world_size: int = 1,
-) -> DataLoader[Batch]:
+) -> DataLoader[Any]:
     """Return the loader of the training's random crops; its sampler's `set_epoch` selects the epoch."""
     crops = Crops(images, crop=fit.crop, seed=fit.seed, reach=_reach(config))
     n_at_once = fit.batch_size * world_size
@@ -269,7 +271,7 @@ def validation_batches(
     *,
     rank: int = 0,
     world_size: int = 1,
-) -> DataLoader[Batch]:
+) -> DataLoader[Any]:
     """Return the loader of the central crop of each validation image, always the same."""
     crops = Crops(images, crop=fit.crop, seed=fit.seed, reach=_reach(config))
     draws = [Draw(image, -1, image) for image in range(rank, len(images), world_size)]

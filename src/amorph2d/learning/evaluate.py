@@ -121,8 +121,8 @@ def group_scores(images: pd.DataFrame, *, by: Sequence[str]) -> pd.DataFrame:
     table = grouped[_COUNTS].sum()
     table.insert(0, "n_images", grouped.size())
     scores = [
-        Scores(int(row.n_predicted), int(row.n_true), int(row.n_matched), float(row.sum_squared_distance))
-        for row in table.itertuples()
+        Scores(int(n_predicted), int(n_true), int(n_matched), float(squares))
+        for n_true, n_predicted, n_matched, squares in table[_COUNTS].to_numpy()
     ]
     for name in ("precision", "recall", "f1", "rmse"):
         table[name] = [getattr(score, name) for score in scores]

@@ -32,7 +32,7 @@ from amorph2d.learning.batches import (
     validation_batches,
 )
 from amorph2d.learning.config import TrainingParameters
-from amorph2d.learning.network import ResidualUNet
+from amorph2d.learning.network import ResidualUNet, in_channels_last
 from amorph2d.learning.storage import SiteNetwork, build_network, write_whole
 from amorph2d.learning.targets import draw_peaks
 
@@ -137,7 +137,7 @@ class _Fit(lightning.LightningModule):
         self.on_epoch = on_epoch
         with torch.random.fork_rng():
             torch.manual_seed(parameters.fit.seed)
-            self.network = ResidualUNet(parameters.network).to(memory_format=torch.channels_last)
+            self.network = in_channels_last(ResidualUNet(parameters.network))
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Tensor] = {}
@@ -216,10 +216,10 @@ class _Fit(lightning.LightningModule):
             self.on_epoch(int(row["epoch"]), {name: value for name, value in row.items() if name != "epoch"})
 
     def _loss(self, network: ResidualUNet, batch: Batch) -> Tensor:
-        shape = tuple(batch.pixels.shape[2:])
-        n_crops, n_channels = len(batch.pixels), len(self.config.channels)
+        n_crops, _, height, width = batch.pixels.shape
+        n_maps = n_crops * len(self.config.channels)
         sigma = self.config.label_sigma / self.config.sampling
-        targets = draw_peaks(batch.maps, batch.sites, n_maps=n_crops * n_channels, shape=shape, sigma=sigma)
+        targets = draw_peaks(batch.maps, batch.sites, n_maps=n_maps, shape=(height, width), sigma=sigma)
         logits = network(batch.pixels.contiguous(memory_format=torch.channels_last))
         return heatmap_loss(logits, targets.view(logits.shape), self.parameters_of_fit.foreground_weight)
 
@@ -327,8 +327,9 @@ def _claim_folder(folder: Path, fingerprint: dict[str, Any], *, resume: bool) ->
         if not differing:
             return checkpoint
         raise ValueError(
-            f"{folder} holds an unfinished or finished fit with other {', '.join(differing)}: either restore "
-            "those and go on with it, or begin again with resume=False, which replaces it, or in another folder"
+            f"{folder} holds an unfinished or finished fit with other {', '.join(differing)}: either "
+            "restore those and go on with it, or begin again with resume=False, which replaces it, or in another "
+            "folder"
         )
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint.unlink(missing_ok=True)

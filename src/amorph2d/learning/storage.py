@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from amorph2d.learning.config import NetworkConfig
-from amorph2d.learning.network import ResidualUNet
+from amorph2d.learning.network import ResidualUNet, in_channels_last
 
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "network.json"
@@ -53,13 +53,13 @@ def build_network(config: NetworkConfig, state: dict[str, Tensor], metadata: dic
     ValueError
         If the weights do not fit the architecture.
     """
-    module = ResidualUNet(config)
+    with torch.device("meta"):  # no first weights: they would be drawn from the global random state
+        module = ResidualUNet(config)
     try:
-        module.load_state_dict(state)
+        module.load_state_dict(state, assign=True)
     except RuntimeError as error:
         raise ValueError(f"weights do not fit the network's config: {error}") from None
-    module = module.to(memory_format=torch.channels_last).eval()
-    module.requires_grad_(False)
+    module = in_channels_last(module).eval().requires_grad_(False)
     sha256 = hashlib.sha256(_serialise(module)).hexdigest()
     return SiteNetwork(module, config, metadata, sha256)
 

@@ -44,22 +44,20 @@ def delaunay_bonds(
 
     References
     ----------
-    Leist et al., ACS Nano 16, 20488 (2022): atoms and polygon
-    centres in one triangulation, limits of 0.5 and 3 Å.
+    Leist et al., ACS Nano 16, 20488 (2022): atoms and polygon centres in one triangulation, limits of 0.5 and
+    3 Å.
     """
     positions = as_points(atoms, "atoms")
     centres = as_points(() if ring_centres is None else ring_centres, "ring_centres")
     shortest, longest = limits
     if not 0 <= shortest < longest:
         raise ValueError(f"limits must be 0 Å ≤ shortest < longest, got {shortest} to {longest}")
-    lengths_of_box = as_box(box)
-    if lengths_of_box is not None and lengths_of_box.min() < 2 * longest:
-        raise ValueError(
-            f"box must be at least two longest bonds, {2 * longest} Å, wide, got {lengths_of_box}"
-        )
-    edges = delaunay_edges(np.concatenate([positions, centres]), lengths_of_box)
+    extent = as_box(box)
+    if extent is not None and extent.min() < 2 * longest:
+        raise ValueError(f"box must be at least two longest bonds, {2 * longest} Å, wide, got {extent}")
+    edges = delaunay_edges(np.concatenate([positions, centres]), extent)
     edges = edges[edges[:, 1] < len(positions)]
-    lengths = np.linalg.norm(bond_vectors(positions, edges, box=lengths_of_box), axis=1)
+    lengths = np.linalg.norm(bond_vectors(positions, edges, box=extent), axis=1)
     return unique_pairs(edges[(lengths >= shortest) & (lengths <= longest)])
 
 

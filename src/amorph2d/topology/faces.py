@@ -85,8 +85,8 @@ def drop_crossing_bonds(atoms: FloatArray, bonds: IntArray, box: FloatArray | No
 def is_planar(faces: Faces, bonds: IntArray) -> bool:
     """Tell from the turns around the faces whether the network is drawn without crossings.
 
-    One outer face for each piece, rings otherwise; or rings alone, where a single piece covers a periodic
-    box.
+    There is one outer face for each piece, or none where a single piece covers a periodic box; all else are
+    rings.
     """
     if (faces.turns == 1).all():
         return True
@@ -105,7 +105,7 @@ def count_pieces(bonds: IntArray, n_atoms: int | None = None) -> int:
 
 
 def _clockwise_neighbours(origin: IntArray, angle: FloatArray) -> IntArray:
-    """For each half-edge the next one clockwise that leaves the same atom; itself if it is alone."""
+    """Return the next half-edge clockwise that leaves the same atom, or itself if it is alone."""
     order = np.lexsort((angle, origin))
     is_first = np.diff(origin[order], prepend=-1) != 0
     last = np.append(np.flatnonzero(is_first)[1:], len(order)) - 1

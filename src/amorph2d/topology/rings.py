@@ -85,10 +85,9 @@ def planar_rings(
     """
     positions, extent = as_points(atoms, "atoms"), as_box(box)
     pairs = unique_pairs(as_pairs(bonds, len(positions), "bonds"))
-    if (pairs[:, 0] == pairs[:, 1]).any():
-        raise ValueError(
-            f"bonds must join two atoms, got {int((pairs[:, 0] == pairs[:, 1]).sum())} from an atom to itself"
-        )
+    n_loops = int((pairs[:, 0] == pairs[:, 1]).sum())
+    if n_loops:
+        raise ValueError(f"bonds must join two atoms, got {n_loops} from an atom to itself")
     if max_size < 3:
         raise ValueError(f"max_size must be ≥ 3, got {max_size}")
     counts = np.ones(len(positions), bool) if is_analysable is None else np.asarray(is_analysable, bool)
@@ -124,8 +123,8 @@ def delaunay_ring_sizes(
 
     References
     ----------
-    Leist et al., ACS Nano 16, 20488 (2022): polygons told apart by
-    the number of edges between their centre and the nearest atoms.
+    Leist et al., ACS Nano 16, 20488 (2022): polygons told apart by the number of edges between their centre
+    and the nearest atoms.
     """
     positions, centres = as_points(atoms, "atoms"), as_points(ring_centres, "ring_centres")
     edges = delaunay_edges(np.concatenate([positions, centres]), as_box(box))
@@ -159,11 +158,8 @@ def assign_ring_centres(
     ValueError
         If a shape is wrong.
     """
-    positions, centres, extent = (
-        as_points(atoms, "atoms"),
-        as_points(ring_centres, "ring_centres"),
-        as_box(box),
-    )
+    positions, centres = as_points(atoms, "atoms"), as_points(ring_centres, "ring_centres")
+    extent = as_box(box)
     assigned = np.full(len(rings), -1, dtype=np.int64)
     if len(rings) == 0 or len(centres) == 0:
         return assigned
