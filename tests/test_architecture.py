@@ -73,3 +73,26 @@ def test_listing_the_pipelines_imports_nothing_heavy():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_kedro_can_validate_the_parameters_of_every_node():
+    from typing import get_type_hints
+
+    from pydantic import BaseModel
+
+    from amorph2d.pipelines import inference, statistics, synthesis, training
+
+    typed = set()
+    for package in (inference, statistics, synthesis, training):
+        for node in package.create_pipeline().nodes:
+            hints = get_type_hints(node.func)
+            for name, hint in zip(node.inputs, hints.values(), strict=False):
+                if isinstance(hint, type) and issubclass(hint, BaseModel):
+                    typed.add(name)
+    assert typed == {
+        "params:synthesis",
+        "params:computing",
+        "params:sites.training",
+        "params:localisation",
+        "params:statistics",
+    }

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from kedro.io import DatasetError
 
-from amorph2d.datasets.shards import ShardInventory, SimulatedSetDataset, fingerprint
+from amorph2d.datasets.shards import ShardInventory, SimulatedSetDataset, fingerprint, write_shard
 from amorph2d.imaging.simulated import SimulatedImage
 
 
@@ -44,6 +44,15 @@ def test_round_trip_keeps_ragged_positions_and_splits(tmp_path, shards):
     assert [i.index for i in loaded.split("test")] == [2]
     assert [i.index for i in loaded[1:]] == [1, 2]
     assert loaded[-1].index == 2
+
+
+def test_equal_shards_are_equal_files(tmp_path, shards):
+    contents = set()
+    for attempt in range(6):
+        path = tmp_path / f"{attempt}.safetensors"
+        write_shard(path, shards["shard-00000"], "mark")
+        contents.add(path.read_bytes())
+    assert len(contents) == 1
 
 
 def test_set_without_manifest_does_not_exist(tmp_path, shards):

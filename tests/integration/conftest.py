@@ -13,11 +13,13 @@ class Project:
 
     def __init__(self, folder, original):
         self.folder = folder
-        for name in ("conf", "pyproject.toml", ".telemetry"):
-            source = original / name
-            (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
-        (folder / "src").symlink_to(original / "src")
-        shutil.copytree(original / "data" / "01_raw", folder / "data" / "01_raw")
+        for name in ("conf", "src", "data/01_raw"):
+            shutil.copytree(
+                original / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "local")
+            )
+        (folder / "conf" / "local").mkdir()
+        for name in ("pyproject.toml", ".telemetry"):
+            shutil.copy(original / name, folder / name)
 
     def environment(self):
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}

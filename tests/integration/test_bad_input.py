@@ -50,7 +50,7 @@ def test_the_good_one_is_analysed_and_the_command_fails(outcome):
     ("file", "reason"),
     [
         ("truncated.tif", "could not be read"),
-        ("not_an_image.dm3", "could not be read"),
+        ("not_an_image.dm3", "is not a DigitalMicrograph 3 file"),
         ("notes.docx", "docx"),
         ("empty.tif", "empty"),
         ("one_dimension.npy", "1-D with 100 values"),

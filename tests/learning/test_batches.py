@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -177,8 +178,15 @@ def test_fingerprints_tell_images_apart(make_image, make_config):
     same = prepare_images([make_image(0), make_image(1)], make_config())
     assert images_fingerprint(images) == images_fingerprint(same)
     assert images_fingerprint(images) != images_fingerprint(images[::-1])
-    moved = PreparedImage(images[0].pixels, (images[0].sites[0] + 0.1, images[0].sites[1]))
-    assert images_fingerprint(images) != images_fingerprint([moved, images[1]])
+    first = make_image(0)
+    moved = prepare_images([replace(first, atoms=first.atoms + 0.1), make_image(1)], make_config())
+    assert images_fingerprint(images) != images_fingerprint(moved)
+
+
+def test_fingerprints_do_not_depend_on_rounding(make_image, make_config):
+    images = prepare_images([make_image(0)], make_config())
+    rounded = [replace(images[0], pixels=np.nextafter(images[0].pixels, np.float16(9)))]
+    assert images_fingerprint(images) == images_fingerprint(rounded)
 
 
 def test_no_images_and_unknown_kinds_are_refused(make_image, make_config):

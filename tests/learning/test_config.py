@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from pydantic import ValidationError
 
 from amorph2d.learning.config import EvaluationParameters, NetworkConfig, TrainingParameters
@@ -36,12 +35,9 @@ def test_config_survives_json(make_config):
     assert NetworkConfig.model_validate_json(config.model_dump_json()) == config
 
 
-@pytest.mark.parametrize("environment", ["base", "demo"])
-def test_parameters_files_hold_exactly_the_training_parameters(environment):
-    text = (ROOT / "conf" / environment / "parameters_training.yml").read_text()
-    stored = yaml.safe_load(text)
-    assert list(stored) == ["sites"]
-    parameters = TrainingParameters(**stored["sites"]["training"])
+@pytest.mark.parametrize("environment", ["local", "demo", "reference"])
+def test_parameters_files_hold_exactly_the_training_parameters(environment, parameters_of):
+    parameters = TrainingParameters(**parameters_of(environment)["sites"]["training"])
     assert parameters.network.channels == ("atom", "ring")
 
 

@@ -121,7 +121,7 @@ def test_a_finished_fit_is_not_repeated(images, make_parameters, tmp_path, monke
 
 def test_the_state_of_another_fit_is_refused(images, make_parameters, tmp_path):
     fit_network(images[:1], images[2:], parameters=make_parameters(epochs=1), folder=tmp_path)
-    with pytest.raises(ValueError, match=r"other fit\.batch_size, fit\.epochs: either .* resume=False"):
+    with pytest.raises(ValueError, match=r"other fit\.batch_size, fit\.epochs: either .* remove that folder"):
         fit_network(
             images[:1], images[2:], parameters=make_parameters(epochs=2, batch_size=3), folder=tmp_path
         )

@@ -52,7 +52,9 @@ def test_bars_and_outline_share_one_scale():
     [
         histogram([], name="<b>"),
         ring_chart(
-            pd.DataFrame(columns=["size", "label", "fraction", "low", "high"], dtype=float), name="<b>"
+            pd.DataFrame(columns=["size", "label", "fraction", "low", "high"], dtype=float),
+            level="",
+            name="<b>",
         ),
         curve_chart(pd.DataFrame({"r": [1.0], "g": [1.0], "g_error": [0.1]}), reference=None, name="<b>"),
         interval_chart(["a"], *np.full((3, 1), np.nan), pooled=None, name="<b>"),
@@ -68,18 +70,18 @@ def fractions(**columns):
 
 
 def test_ring_bars_have_colour_value_and_interval():
-    chart = parse(ring_chart(fractions(), name="Rings"))
+    chart = parse(ring_chart(fractions(), level="90 %", name="Rings"))
     bars = of_class(chart, "ring")
     assert [bar.get("fill") for bar in bars] == [RING_COLOURS[5], RING_COLOURS[6]]
     low, high = (float(bar.get("height")) for bar in bars)
     assert high == pytest.approx(2 * low, rel=0.01)
-    assert titles(chart) == ["5-membered: 25.0 % (95 %: 20.0 – 30.0 %)", "6-membered: 50.00 %"]
+    assert titles(chart) == ["5-membered: 25.0 % (90 %: 20.0 – 30.0 %)", "6-membered: 50.00 %"]
     assert len(of_class(chart, "whisker")) == 1
     assert [text.text for text in of_class(chart, "value")] == ["25.0", "50.0"]
 
 
 def test_whisker_ends_at_the_limits():
-    chart = parse(ring_chart(fractions(), name="Rings"))
+    chart = parse(ring_chart(fractions(), level="90 %", name="Rings"))
     path = of_class(chart, "whisker")[0].get("d")
     foot, summit = map(float, re.match(r"M[\d.]+ ([\d.]+)V([\d.]+)", path).groups())
     bar = of_class(chart, "ring")[0]

@@ -1,4 +1,4 @@
-from amorph2d.report.methods import flatten, methods_text
+from amorph2d.report.methods import flatten, interval_level, methods_text
 
 PARAMETERS = {
     "localisation": {"min_distance": 0.6, "border": 2.0, "thresholds": {"atom": 0.35, "ring": "network"}},
@@ -39,3 +39,9 @@ def test_sentences_without_their_parameters_are_left_out():
     assert "None" not in text
     assert "{}" not in text
     assert text.startswith("Micrographs were analysed with amorph2d 1,")
+
+
+def test_the_level_of_the_intervals():
+    assert interval_level(PARAMETERS) == "90 %"
+    assert interval_level({"intervals": {"level": 0.995}}) == "99.5 %"
+    assert interval_level({}) == "95 %"

@@ -19,7 +19,9 @@ def summary(views, summary_of):
 
 
 def panels_of(views, summary, **options):
-    return micrograph_panels(views, [view.stem for view in views], summary, {}, max_side=4096, **options)
+    return micrograph_panels(
+        views, [view.stem for view in views], summary, {}, max_side=4096, level="90 %", **options
+    )
 
 
 def bars(chart):
@@ -33,7 +35,7 @@ def count(chart):
 
 def test_each_panel_has_its_own_bars_and_the_pooled_outline(views, summary):
     one, two = panels_of(views, summary)
-    pooled = pooled_panel(views, find_row(summary, "pooled"))
+    pooled = pooled_panel(views, find_row(summary, "pooled"), level="95 %")
     assert [chart.title for chart in one.charts] == [
         "Ring sizes",
         "Bond lengths",
@@ -44,6 +46,7 @@ def test_each_panel_has_its_own_bars_and_the_pooled_outline(views, summary):
     assert 'class="outline"' in one.charts[1].drawing
     assert 'class="outline"' in one.charts[3].drawing
     assert 'class="outline"' not in pooled.charts[1].drawing
+    assert one.charts[0].caption == "Complete rings. Whiskers: 90 % intervals."
     assert "Thin line: all micrographs" in one.charts[1].caption
     assert "Thin line" not in pooled.charts[1].caption
 
@@ -60,7 +63,7 @@ def test_a_single_micrograph_is_not_pooled(views, summary):
     (panel,) = panels_of(views[:1], summary)
     assert 'class="outline"' not in panel.charts[1].drawing
     assert all(row.pooled is None for rows in panel.statistics.values() for row in rows)
-    assert pooled_panel(views[:1], None) is None
+    assert pooled_panel(views[:1], None, level="95 %") is None
     assert compare(views[:1], ["a"], summary) is None
     assert panels_of([], summary) == []
 
@@ -75,7 +78,7 @@ def test_without_a_summary_rings_are_counted_from_the_table(views):
 def test_the_note_tells_the_field_and_a_coarser_image(views, summary):
     (panel,) = panels_of(views[:1], summary)
     assert panel.note == "120 × 100 px, 2.40 × 2.00 nm²"
-    (coarse,) = micrograph_panels(views[:1], ["a"], summary, {}, max_side=60)
+    (coarse,) = micrograph_panels(views[:1], ["a"], summary, {}, max_side=60, level="95 %")
     assert coarse.note.endswith("shown with 60 × 50 px")
 
 

@@ -17,6 +17,7 @@ from amorph2d.imaging.simulated import SimulatedImage
 
 MANIFEST = "manifest.json"
 SUFFIX = ".safetensors"
+DESCRIPTION = "description"
 
 
 def fingerprint(recipes: Iterable[Mapping[str, Any]], code_version: str) -> str:
@@ -54,9 +55,10 @@ def write_shard(path: Path, images: Sequence[SimulatedImage], mark: str) -> None
         "rings": rings,
         "ring_offsets": ring_offsets,
     }
-    recipes = json.dumps([image.recipe for image in images])
+    # One entry: safetensors writes several in any order, and equal shards must be equal files.
+    described = json.dumps({"fingerprint": mark, "recipes": [image.recipe for image in images]})
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    save_file(tensors, partial, metadata={"recipes": recipes, "fingerprint": mark})
+    save_file(tensors, partial, metadata={DESCRIPTION: described})
     partial.replace(path)
 
 
@@ -65,7 +67,7 @@ def read_fingerprint(path: Path) -> str:
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as shard:
-        return str((shard.metadata() or {}).get("fingerprint", ""))
+        return str(json.loads((shard.metadata() or {}).get(DESCRIPTION, "{}")).get("fingerprint", ""))
 
 
 class Shard(Sequence[SimulatedImage]):
@@ -75,7 +77,7 @@ class Shard(Sequence[SimulatedImage]):
         from safetensors import safe_open
 
         with safe_open(path, framework="numpy") as shard:
-            self.recipes: list[dict[str, Any]] = json.loads(shard.metadata()["recipes"])
+            self.recipes: list[dict[str, Any]] = json.loads(shard.metadata()[DESCRIPTION])["recipes"]
             self._sites = {
                 kind: (shard.get_tensor(f"{kind}s"), shard.get_tensor(f"{kind}_offsets"))
                 for kind in ("atom", "ring")

@@ -38,10 +38,13 @@ class PreparedImage:
         Normalised image at the network's sampling, (rows, columns) float16.
     sites
         Row and column of the sites of each kind, one (N, 2) float32 array per channel [px].
+    source
+        SHA-256 of the image and the sites before they were prepared.
     """
 
     pixels: NDArray[np.float16]
     sites: tuple[NDArray[np.float32], ...]
+    source: str = ""
 
 
 class Batch(NamedTuple):
@@ -86,7 +89,15 @@ def prepare_image(image: SimulatedImage, config: NetworkConfig) -> PreparedImage
         positions_to_pixels(true_sites(image, kind), config.sampling).astype(np.float32)
         for kind in config.channels
     )
-    return PreparedImage(pixels.astype(np.float16), sites)
+    return PreparedImage(pixels.astype(np.float16), sites, _source(image))
+
+
+def _source(image: SimulatedImage) -> str:
+    """Return the SHA-256 of an image as it was simulated: prepared, it would depend on the rounding."""
+    digest = hashlib.sha256(repr((image.image.shape, image.sampling)).encode())
+    for array in (image.image, image.atoms, image.rings):
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def true_sites(image: SimulatedImage, kind: str) -> NDArray[np.float64]:
@@ -119,14 +130,8 @@ def prepare_images(images: Iterable[SimulatedImage], config: NetworkConfig) -> l
 
 
 def images_fingerprint(images: Sequence[PreparedImage]) -> str:
-    """Return the SHA-256 of prepared images and their sites."""
-    digest = hashlib.sha256()
-    for image in images:
-        digest.update(repr((image.pixels.shape, [len(sites) for sites in image.sites])).encode())
-        digest.update(np.ascontiguousarray(image.pixels).data)
-        for sites in image.sites:
-            digest.update(np.ascontiguousarray(sites).data)
-    return digest.hexdigest()
+    """Return the SHA-256 that tells which images, in which order, were prepared."""
+    return hashlib.sha256("".join(image.source for image in images).encode()).hexdigest()
 
 
 def turn(pixels: AnyArray, sites: AnyArray, way: int) -> tuple[AnyArray, AnyArray]:

@@ -93,22 +93,21 @@ def write_model_card(folder: Path, *, task: str, network: SiteNetwork, scores: p
     columns = ["kind", "dose_low", "dose_high", "polarity", "n_images", "precision", "recall", "f1", "rmse"]
     text = f"""# Network `{task}`
 
-Residual U-Net that draws one heat map for each of {", ".join(config.channels)} at {config.sampling:g} Å/px:
-{n_weights} weights, levels
-{list(config.widths)}, stem {config.stem}, skips {config.skips}, decoder {config.decoder}.
-SHA-256 of the weights: `{network.sha256}`.
+Residual U-Net that draws one heat map for each of {", ".join(config.channels)} at {config.sampling:g} Å/px.
+
+- {n_weights} weights; levels {list(config.widths)}, stem {config.stem}, skips {config.skips}, decoder {config.decoder}
+- SHA-256 of the weights: `{network.sha256}`
 
 ## Use
-Locating atoms and ring centres in HRTEM images of single-layer carbon; bright or dark atoms alike. It was
-trained on simulated
-images alone. Second layers, debris and other materials are not among them: what is found there means nothing.
+Locating atoms and ring centres in HRTEM images of single-layer carbon, with bright or dark atoms alike. It was trained on
+simulated images alone. Second layers, debris and other materials are not among them: what is found there means nothing.
 
 ## Training
-amorph2d {metadata["code_version"]}; set `{made["set_id"][:16]}`, seed {made["set_seed"]}, {made["n_images"]}
-images; fit with seed
-{fit["seed"]}: {fit["epochs"]} epochs of {fit["steps_per_epoch"]} steps, batches of {fit["batch_size"]} crops of
-{fit["crop"]} px. Thresholds
-{metadata["thresholds"]}, chosen with the sigmas on validation images.
+- amorph2d {metadata["code_version"]}
+- set `{made["set_id"][:16]}` with seed {made["set_seed"]}: {made["n_images"]} images
+- fit with seed {fit["seed"]}: {fit["epochs"]} epochs of {fit["steps_per_epoch"]} steps
+- batches of {fit["batch_size"]} crops of {fit["crop"]} px
+- thresholds {metadata["thresholds"]}, chosen with the sigmas on validation images
 
 ## Training domain
 | quantity | lowest | highest | unit |

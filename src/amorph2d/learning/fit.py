@@ -179,8 +179,8 @@ class _Fit(lightning.LightningModule):
     def on_train_batch_end(self, *_: Any) -> None:
         # Early on, a shorter memory forgets the first weights.
         decay = min(self.parameters_of_fit.averaging, self.global_step / (self.global_step + 10))
-        old, new = list(self.average.parameters()), list(self.network.parameters())
-        torch._foreach_lerp_(old, [weight.detach() for weight in new], 1 - decay)
+        old, new = ([*network.state_dict().values()] for network in (self.average, self.network))
+        torch._foreach_lerp_(old, new, 1 - decay)
 
     def on_train_epoch_end(self) -> None:
         row: dict[str, float] = {"epoch": self.current_epoch}
@@ -327,9 +327,8 @@ def _claim_folder(folder: Path, fingerprint: dict[str, Any], *, resume: bool) ->
         if not differing:
             return checkpoint
         raise ValueError(
-            f"{folder} holds an unfinished or finished fit with other {', '.join(differing)}: either "
-            "restore those and go on with it, or begin again with resume=False, which replaces it, or in another "
-            "folder"
+            f"{folder} holds a fit with other {', '.join(differing)}: either restore those and go on "
+            "with it, or remove that folder to begin again"
         )
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint.unlink(missing_ok=True)

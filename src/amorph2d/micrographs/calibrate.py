@@ -301,7 +301,7 @@ def check_domain(record: Mapping[str, Any], domain: Mapping[str, Sequence[float]
     return reasons
 
 
-def check_sampling_parameter(sampling: float | str | None) -> float | None:
+def check_sampling_parameter(sampling: object) -> float | None:
     """Check the parameter `sampling`: a number in Å/px, or None.
 
     Raises

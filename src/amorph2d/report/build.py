@@ -16,7 +16,7 @@ from amorph2d.measures.summary import POOLED
 from amorph2d.plotting.colours import ATOM, CENTRE, RING_COLOURS, ring_label
 from amorph2d.report.encode import script_json
 from amorph2d.report.files import file_entries, network_names
-from amorph2d.report.methods import PIPELINE_REFERENCE, flatten, methods_text
+from amorph2d.report.methods import PIPELINE_REFERENCE, flatten, interval_level, methods_text
 from amorph2d.report.panels import compare, micrograph_panels, pooled_panel
 from amorph2d.report.payload import shown_shape, viewer_payload
 from amorph2d.report.statistics import HEADLINES, estimate, find_row
@@ -69,9 +69,10 @@ def build_report(
     """
     labels = _labels(micrographs)
     side = _affordable_side(micrographs, max_side)
+    level = interval_level(parameters)
     entries = file_entries(calibration)
     by_stem = {entry.stem: entry for entry in entries}
-    panels = micrograph_panels(micrographs, labels, summary, by_stem, max_side=side)
+    panels = micrograph_panels(micrographs, labels, summary, by_stem, max_side=side, level=level)
     pooled_row = find_row(summary, POOLED) or (
         find_row(summary, micrographs[0].stem, micrographs[0].frame) if len(micrographs) == 1 else None
     )
@@ -83,10 +84,11 @@ def build_report(
     return _template().render(
         title=title,
         version=version,
+        level=level,
         date=(date or datetime.now().astimezone()),
         labels=labels,
         panels=panels,
-        pooled=pooled_panel(micrographs, pooled_row),
+        pooled=pooled_panel(micrographs, pooled_row, level=level),
         headlines=[(item, estimate(pooled_row, item)) for item in HEADLINES if estimate(pooled_row, item)],
         comparison=compare(micrographs, labels, summary),
         entries=entries,

@@ -96,13 +96,15 @@ def histogram_chart(
     return _svg(parts, name)
 
 
-def ring_chart(fractions: pd.DataFrame, *, name: str) -> Markup:
+def ring_chart(fractions: pd.DataFrame, *, level: str, name: str) -> Markup:
     """Draw the shares of the ring sizes with their intervals.
 
     Parameters
     ----------
     fractions
         ``size``, ``label``, ``fraction``, ``low``, ``high``, as made by `ring_fractions`.
+    level
+        What the intervals are called: ``95 %``.
     name
         What a screen reader says of the whole chart.
     """
@@ -117,7 +119,7 @@ def ring_chart(fractions: pd.DataFrame, *, name: str) -> Markup:
     for index, (label, size) in enumerate(zip(known["label"], known["size"], strict=True)):
         middle, upper = float(axes.across(float(index))), float(axes.down(share[index]))
         value, interval = format_interval(share[index], low[index], high[index])
-        says = f"{label}-membered: {value} %" + (f" (95 %: {interval} %)" if interval else "")
+        says = f"{label}-membered: {value} %" + (f" ({level}: {interval} %)" if interval else "")
         fill = ring_colour(int(size))
         parts.append(_bar("ring", middle - 19, upper, 38, base - upper, says=says, fill=fill))
         parts.append(_text("tick", middle, base + 15, label))

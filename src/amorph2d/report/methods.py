@@ -23,6 +23,13 @@ def flatten(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def interval_level(parameters: Mapping[str, Any]) -> str:
+    """Return what the intervals are called: `95 %` unless the parameters have another ``intervals.level``."""
+    flat = flatten(parameters)
+    values = [flat[key] for key in flat if f".{key}".endswith(".intervals.level")]
+    return f"{100 * float(values[0]):g} %" if values else "95 %"
+
+
 def methods_text(parameters: Mapping[str, Any], *, version: str, networks: Sequence[str]) -> str:
     """Write the methods paragraph.
 

@@ -89,6 +89,7 @@ def micrograph_panels(
     entries: Mapping[str, FileEntry],
     *,
     max_side: int,
+    level: str,
 ) -> list[Panel]:
     """Collect the panels of the micrographs, the distributions of all of them as outlines behind each."""
     lengths = [counted_lengths(view) for view in micrographs]
@@ -109,7 +110,7 @@ def micrograph_panels(
             Panel(
                 key=str(index),
                 label=label,
-                charts=_charts(label, shown, behind, _fractions(row, view)),
+                charts=_charts(label, shown, behind, _fractions(row, view), level),
                 statistics=statistics_table(row, pooled_row),
                 entry=entries.get(view.stem),
                 scores=[
@@ -122,7 +123,7 @@ def micrograph_panels(
     return panels
 
 
-def pooled_panel(micrographs: Sequence[MicrographView], row: Row | None) -> Panel | None:
+def pooled_panel(micrographs: Sequence[MicrographView], row: Row | None, *, level: str) -> Panel | None:
     """Collect the charts over all micrographs; None for fewer than two, whose charts they would repeat."""
     if len(micrographs) < 2:
         return None
@@ -130,7 +131,8 @@ def pooled_panel(micrographs: Sequence[MicrographView], row: Row | None) -> Pane
     angles = join([counted_angles(view) for view in micrographs])
     bins = bin_values(lengths, choose_edges(lengths)), bin_values(angles, choose_edges(angles))
     label = f"all {len(micrographs)} micrographs"
-    charts = _charts(label, Distributions(*bins, _pool_pdf(micrographs)), None, ring_fractions(row or {}))
+    shown = Distributions(*bins, _pool_pdf(micrographs))
+    charts = _charts(label, shown, None, ring_fractions(row or {}), level)
     return Panel(key=POOLED, label=label, charts=charts, statistics={})
 
 
@@ -165,7 +167,7 @@ def join(arrays: Sequence[FloatArray]) -> FloatArray:
 
 
 def _charts(
-    label: str, shown: Distributions, behind: Distributions | None, fractions: pd.DataFrame
+    label: str, shown: Distributions, behind: Distributions | None, fractions: pd.DataFrame, level: str
 ) -> list[Chart]:
     """Draw the four charts of a panel."""
     lengths = histogram_chart(
@@ -184,9 +186,9 @@ def _charts(
     )
     pdf = curve_chart(shown.pdf, reference=behind.pdf if behind else None, name=f"Pair distribution, {label}")
     line = " Thin line: all micrographs." if behind else ""
-    whiskers = "Complete rings. Whiskers: 95 % intervals."
+    rings = ring_chart(fractions, level=level, name=f"Ring sizes, {label}")
     return [
-        Chart("Ring sizes", ring_chart(fractions, name=f"Ring sizes, {label}"), whiskers),
+        Chart("Ring sizes", rings, f"Complete rings. Whiskers: {level} intervals."),
         Chart("Bond lengths", lengths, _caption(shown.lengths) + line),
         Chart("Bond angles", angles, _caption(shown.angles) + line),
         Chart("Pair distribution", pdf, "Band: ± one standard error. Dotted: g = 1, no order." + line),

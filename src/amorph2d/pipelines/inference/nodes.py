@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from amorph2d.localisation.config import LocalisationParameters
-
-if TYPE_CHECKING:
-    from amorph2d.datasets.micrographs import MicrographLoader
-    from amorph2d.datasets.tables import RecordLoader, TableLoader
-    from amorph2d.learning.storage import SiteNetwork
+from amorph2d.pipelines.types import MicrographLoader, RecordLoader, SiteNetwork, TableLoader
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +19,7 @@ ANALYSED, NOT_ANALYSED = "analysed", "not analysed"
 
 def calibrate_micrographs(
     micrographs: Mapping[str, MicrographLoader],
-    sampling: float | str | None,
+    sampling: object,
     parameters: LocalisationParameters,
 ) -> Iterator[dict[str, Record]]:
     """Read each micrograph, find its sampling and estimate its dose."""

@@ -11,14 +11,10 @@ import pandas as pd
 from amorph2d.arrays import as_records
 from amorph2d.localisation.config import LocalisationParameters
 from amorph2d.measures.config import StatisticsParameters
+from amorph2d.pipelines.types import Figure, MicrographLoader, MicrographView, PlotlyFigure
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure as MatplotlibFigure
-    from plotly.graph_objects import Figure
-
-    from amorph2d.datasets.micrographs import MicrographLoader
     from amorph2d.measures.window import RectangularWindow
-    from amorph2d.report.view import MicrographView
 
 Tables = Mapping[str, Callable[[], pd.DataFrame]]
 Table = dict[str, pd.DataFrame]
@@ -157,7 +153,7 @@ def _view(row: Mapping[str, Any], loader: MicrographLoader, *tables: pd.DataFram
 
 def plot_distributions(
     views: list[MicrographView], summary: pd.DataFrame
-) -> tuple[Figure, Figure, Figure, Figure]:
+) -> tuple[PlotlyFigure, PlotlyFigure, PlotlyFigure, PlotlyFigure]:
     """Draw bond lengths, angles, ring fractions and g(r) of all micrographs together."""
     from amorph2d.measures.pair_distribution import pool_pair_distributions
     from amorph2d.plotting.distributions import (
@@ -180,7 +176,7 @@ def plot_distributions(
     )
 
 
-def plot_maps(views: list[MicrographView]) -> Iterator[dict[str, MatplotlibFigure]]:
+def plot_maps(views: list[MicrographView]) -> Iterator[dict[str, Figure]]:
     """Draw the ring map of each micrograph."""
     from amorph2d.report.maps import draw_ring_map
 

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from amorph2d.arrays import as_records
 from amorph2d.imaging.config import ComputingParameters, SynthesisParameters
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from amorph2d.datasets.shards import SimulatedSet
+from amorph2d.pipelines.types import Figure, SimulatedSet
 
 logger = logging.getLogger(__name__)
 

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from amorph2d.learning.config import TrainingParameters
 from amorph2d.localisation.config import LocalisationParameters
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from amorph2d.datasets.shards import SimulatedSet
-    from amorph2d.learning.fit import FittedNetwork
-    from amorph2d.learning.storage import SiteNetwork
+from amorph2d.pipelines.types import Figure, FittedNetwork, SimulatedSet, SiteNetwork
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,14 @@ for (const kind of ["pointerover", "click"]) {
   });
 }
 
+/* on paper everything is open */
+let closed = [];
+window.addEventListener("beforeprint", () => {
+  closed = [...document.querySelectorAll("details:not([open])")];
+  for (const item of closed) item.open = true;
+});
+window.addEventListener("afterprint", () => { for (const item of closed) item.open = false; });
+
 if (!canvas) return;
 
 const settings = JSON.parse(byId("settings").textContent);

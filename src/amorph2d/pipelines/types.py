@@ -1,0 +1,36 @@
+"""Heavy types in the signatures of nodes.
+
+Kedro resolves the annotations of all nodes when it starts, to validate their parameters, so each name must
+exist; but torch, matplotlib and plotly must not be imported for that. At run time the names stand for anything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from plotly.graph_objects import Figure as PlotlyFigure
+
+    from amorph2d.datasets.micrographs import MicrographLoader
+    from amorph2d.datasets.shards import SimulatedSet
+    from amorph2d.datasets.tables import RecordLoader, TableLoader
+    from amorph2d.learning.fit import FittedNetwork
+    from amorph2d.learning.storage import SiteNetwork
+    from amorph2d.report.view import MicrographView
+else:
+    Figure = PlotlyFigure = Any
+    MicrographLoader = SimulatedSet = RecordLoader = TableLoader = Any
+    FittedNetwork = SiteNetwork = MicrographView = Any
+
+__all__ = [
+    "Figure",
+    "FittedNetwork",
+    "MicrographLoader",
+    "MicrographView",
+    "PlotlyFigure",
+    "RecordLoader",
+    "SimulatedSet",
+    "SiteNetwork",
+    "TableLoader",
+]
