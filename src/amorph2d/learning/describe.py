@@ -95,12 +95,14 @@ def write_model_card(folder: Path, *, task: str, network: SiteNetwork, scores: p
 
 Residual U-Net that draws one heat map for each of {", ".join(config.channels)} at {config.sampling:g} Å/px.
 
-- {n_weights} weights; levels {list(config.widths)}, stem {config.stem}, skips {config.skips}, decoder {config.decoder}
+- {n_weights} weights; levels {list(config.widths)}, stem {config.stem}, skips {config.skips}
+- decoder {config.decoder}
 - SHA-256 of the weights: `{network.sha256}`
 
 ## Use
-Locating atoms and ring centres in HRTEM images of single-layer carbon, with bright or dark atoms alike. It was trained on
-simulated images alone. Second layers, debris and other materials are not among them: what is found there means nothing.
+Locating atoms and ring centres in HRTEM images of single-layer carbon, with bright or dark atoms alike. It
+was trained on simulated images alone. Second layers, debris and other materials are not among them: what is
+found there means nothing.
 
 ## Training
 - amorph2d {metadata["code_version"]}

@@ -1,7 +1,7 @@
 """Heavy types in the signatures of nodes.
 
 Kedro resolves the annotations of all nodes when it starts, to validate their parameters, so each name must
-exist; but torch, matplotlib and plotly must not be imported for that. At run time the names stand for anything.
+exist; but torch, matplotlib and plotly must not be imported for that. At run time they stand for anything.
 """
 
 from __future__ import annotations

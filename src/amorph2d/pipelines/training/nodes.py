@@ -103,7 +103,6 @@ def register_candidate(
     write_model_card(folder, task=task, network=network, scores=scores)
     ensure_reference(task)
     with continue_run(run["run_id"]) as tracked:
-        tracked.log_metrics({"test": network.metadata["metrics"]})
         tracked.log_tables({"scores": scores, "scores_by_image": scores_by_image})
         registered = register_network(folder, task=task, run_id=run["run_id"], tags={"set_id": run["set_id"]})
     logger.info(
