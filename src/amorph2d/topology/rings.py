@@ -46,6 +46,11 @@ class Rings:
         """Where each ring begins in `members`, (R,)."""
         return _starts(self.sizes)
 
+    @property
+    def offsets(self) -> IntArray:
+        """Where each ring begins in `members`, and its length, (R + 1,)."""
+        return np.append(self.starts, len(self.members))
+
 
 def planar_rings(
     atoms: ArrayLike,
