@@ -352,4 +352,4 @@ def typical_spacing(atoms: ArrayLike) -> float:
     points = as_points(atoms, "atoms")
     if len(points) < 2:
         return math.nan
-    return float(np.median(cKDTree(points).query(points, k=2)[0][:, 1]))
+    return float(np.median(np.asarray(cKDTree(points).query(points, k=2)[0])[:, 1]))

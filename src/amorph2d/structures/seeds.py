@@ -71,7 +71,7 @@ def _distances(points: FloatArray, seeds: FloatArray, box: FloatArray) -> FloatA
     """Return the distance of every point to its nearest seed, infinite without seeds, (N,) [Å]."""
     if len(seeds) == 0:
         return np.full(len(points), np.inf)
-    return cKDTree(seeds, boxsize=box).query(points)[0]
+    return np.asarray(cKDTree(seeds, boxsize=box).query(points)[0])
 
 
 def _is_first(points: FloatArray, box: FloatArray, distance: float) -> BoolArray:

@@ -14,6 +14,8 @@ from amorph2d.pipelines.types import Figure, SimulatedSet
 
 logger = logging.getLogger(__name__)
 
+EXAMPLES = 6  # images of each family on the contact sheet
+
 
 def draw_recipes(parameters: SynthesisParameters) -> pd.DataFrame:
     """Draw one row per image, with everything that makes it."""
@@ -58,17 +60,11 @@ def simulate_set(
 
 def describe_set(simulated: SimulatedSet) -> tuple[Figure, pd.DataFrame]:
     """Show examples of each family, and count what the set holds."""
-    from amorph2d.plotting.micrographs import contact_sheet
+    from amorph2d.plotting.micrographs import family_sheet
 
     recipes = pd.DataFrame(simulated.recipes)
-    order = recipes.groupby(["family", "seeds"], sort=True).head(4).sort_values(["family", "seeds"]).index
-    images = [simulated[k] for k in order]
-    titles = [
-        f"{image.recipe['family']}, {image.recipe['seeds']}\n{image.recipe['energy'] / 1e3:.0f} kV, "
-        f"{image.recipe['dose_per_area']:.0f} e⁻/Å²"
-        for image in images
-    ]
-    figure = contact_sheet([image.image for image in images], titles)
+    chosen = recipes.groupby("family").head(EXAMPLES).index
+    figure = family_sheet([simulated[k] for k in chosen], per_family=EXAMPLES)
     counts = recipes.groupby(["split", "family", "seeds"]).agg(
         images=("index", "size"), dose_low=("dose_per_area", "min"), dose_high=("dose_per_area", "max")
     )
