@@ -178,20 +178,19 @@ def finish(analysis: SimpleNamespace, pipeline: Pipeline | None = None) -> None:
     )
 
 
-def test_what_was_not_analysed_ends_the_command_after_the_report_is_named(analysis, caplog):
+def test_what_was_not_analysed_ends_the_command_after_the_report_is_named(analysis, caplog, capsys):
     caplog.set_level(logging.INFO)
     with pytest.raises(click.ClickException, match=r"^2 of 3 micrographs were not analysed: b\.dm3, c\.mrc$"):
         finish(analysis)
     messages = [record.message for record in caplog.records]
     assert messages == [
-        f"Report: {analysis.report}",
         "Not analysed: b.dm3: no sampling",
         "Not analysed: c.mrc: not readable",
     ]
+    assert capsys.readouterr().out == f"Report: {analysis.report}\n"
 
 
-def test_a_complete_analysis_is_kept_and_its_report_named(analysis, caplog):
-    caplog.set_level(logging.INFO)
+def test_a_complete_analysis_is_kept_and_its_report_named(analysis, capsys):
     analysis.catalog["calibration"] = MemoryDataset(CALIBRATION[:1])
     finish(analysis)
     [(parameters, rest)] = analysis.kept
@@ -199,7 +198,7 @@ def test_a_complete_analysis_is_kept_and_its_report_named(analysis, caplog):
     assert rest["metrics"] == {"frame": -1, "n_atoms": 30}
     assert rest["report"] == analysis.report
     assert rest["tags"] == {"pipelines": ["inference"], "parameter.sampling": "0.2"}
-    assert f"Report: {analysis.report}" in caplog.text
+    assert f"Report: {analysis.report}" in capsys.readouterr().out
 
 
 def test_statistics_alone_do_not_complain_of_an_earlier_inference(analysis):

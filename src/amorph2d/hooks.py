@@ -77,7 +77,7 @@ class TrackingHooks:
         report = _file_of(catalog, REPORT) if REPORT in outputs else None
         if report is not None:
             self._log_analysis(run_params, pipeline, catalog, report)
-            logger.info("Report: %s", report)
+            click.echo(f"Report: {report}")  # a log line would be wrapped in the middle of the path
         if CALIBRATION in outputs:
             _refuse_silence(catalog[CALIBRATION].load())
 

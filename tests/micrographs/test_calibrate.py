@@ -10,6 +10,7 @@ from amorph2d.micrographs.calibrate import (
     check_sampling_parameter,
     contrast_polarity,
     read_sampling_table,
+    recorded_dose,
     resolve_sampling,
     typical_spacing,
 )
@@ -280,3 +281,13 @@ def test_typical_spacing_of_a_lattice_and_of_nothing():
     assert typical_spacing(grid) == pytest.approx(1.4)
     assert np.isnan(typical_spacing(grid[:1]))
     assert np.isnan(typical_spacing([]))
+
+
+def test_pictures_for_display_have_no_dose(tmp_path):
+    counts = np.random.default_rng(0).poisson(100, (256, 256)).astype(np.float32)
+    doses = [
+        recorded_dose(Micrograph("a", tmp_path, counts, None, None, "", {"dtype": dtype}), 0.1)
+        for dtype in ("uint16", "uint8")
+    ]
+    assert doses[0] == pytest.approx(100 / 0.01, rel=0.3)
+    assert np.isnan(doses[1])

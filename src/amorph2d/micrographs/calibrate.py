@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from amorph2d.arrays import FloatArray, as_image, as_points
+from amorph2d.micrographs.dose import estimate_dose
 from amorph2d.micrographs.errors import MicrographError
 from amorph2d.micrographs.read import Micrograph
 from amorph2d.units import Sampling, as_sampling, positions_to_pixels
@@ -317,6 +318,13 @@ def check_sampling_parameter(sampling: object) -> float | None:
             "('auto') is not available yet"
         )
     return _as_sampling(sampling, "the parameter sampling")[0]
+
+
+def recorded_dose(micrograph: Micrograph, sampling: Sampling) -> float:
+    """Estimate the dose of a micrograph [e⁻/Å²]; NaN for 8-bit files, which are stretched for display."""
+    if micrograph.metadata.get("dtype") == "uint8":
+        return math.nan
+    return estimate_dose(micrograph.image, sampling)
 
 
 def check_field(micrograph: Micrograph, sampling: Sampling, *, border: float) -> None:

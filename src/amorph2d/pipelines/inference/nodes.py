@@ -32,8 +32,7 @@ def calibrate_micrographs(
 
 def _calibrate(loader: MicrographLoader, sampling: float | None, border: float) -> Record:
     """Collect what is known of a micrograph, or why it is not analysed."""
-    from amorph2d.micrographs.calibrate import check_field, resolve_sampling
-    from amorph2d.micrographs.dose import estimate_dose
+    from amorph2d.micrographs.calibrate import check_field, recorded_dose, resolve_sampling
     from amorph2d.micrographs.errors import MicrographError
 
     record: Record = {"file": loader.path.name, "status": NOT_ANALYSED, "reason": ""}
@@ -52,7 +51,7 @@ def _calibrate(loader: MicrographLoader, sampling: float | None, border: float) 
         "sampling_x": steps[1],
         "sampling_source": source,
         "energy": micrograph.metadata.get("energy"),
-        "dose_per_area": estimate_dose(micrograph.image, steps),
+        "dose_per_area": recorded_dose(micrograph, steps),
     }
 
 
