@@ -16,13 +16,14 @@ import numpy as np
 import pandas as pd
 
 from amorph2d.imaging.optics import Optics, matched_defocus
+from amorph2d.imaging.recipes import plain_recipe
 from amorph2d.imaging.simulate import image_sheet
-from amorph2d.structures.sheet import Sheet
+from amorph2d.structures.network import RingedSheet
 
 SHIPPED = Path(__file__).parents[1] / "src" / "amorph2d" / "networks" / "sites"
 
 
-def read_sheet(path: Path) -> Sheet:
+def read_sheet(path: Path) -> RingedSheet:
     """Read a sheet with its bonds; ring centres are the centroids of its faces."""
     from amorph2d.topology.rings import planar_rings
 
@@ -32,22 +33,29 @@ def read_sheet(path: Path) -> Sheet:
     atoms = np.array([row[1:4] for row in rows if len(row) == 4], float)[:, :2] % box
     bonds = np.sort(np.array([row[1:3] for row in rows if len(row) == 3], int), axis=1)
     rings = planar_rings(atoms, bonds, box=box, max_size=12)
-    return Sheet(atoms, np.full(len(atoms), 6), bonds, rings.centroids % box, rings.sizes, box)
+    return RingedSheet(
+        positions=atoms,
+        numbers=np.full(len(atoms), 6),
+        bonds=bonds,
+        ring_centres=rings.centroids % box,
+        ring_sizes=rings.sizes,
+        box=box,
+        ring_members=rings.members,
+        ring_offsets=np.concatenate([[0], np.cumsum(rings.sizes)]),
+    )
 
 
 def condition(*, energy: float, bright_atoms: bool, dose: float, seed: int, size: int = 500) -> dict:
     """One imaging condition of an ordinary aberration-corrected microscope."""
     optics = {
-        "energy": energy, "defocus": 0.0, "Cs": -1e5 if bright_atoms else 1e5, "focal_spread": 30.0,
-        "angular_spread": 0.3, "semiangle_cutoff": 50.0, "astigmatism": 0.0, "astigmatism_angle": 0.0,
-        "trefoil": 0.0, "trefoil_angle": 0.0, "coma": 0.0, "coma_angle": 0.0,
+        "energy": energy, "Cs": -1e5 if bright_atoms else 1e5, "focal_spread": 30.0, "angular_spread": 0.3,
+        "semiangle_cutoff": 50.0,
     }  # fmt: skip
-    optics["defocus"] = matched_defocus(Optics(**optics), bright_atoms=bright_atoms)
-    return optics | {
-        "index": 0, "noise_seed": seed, "rows": size, "columns": size, "sampling": 0.2, "dose_per_area": dose,
-        "vibration": 0.1, "mtf_floor": 0.05, "mtf_width": 0.5, "mtf_exponent": 2.5, "gradient": 0.0,
-        "gradient_direction": 0.0,
-    }  # fmt: skip
+    defocus = matched_defocus(Optics(defocus=0.0, **optics), bright_atoms=bright_atoms)
+    return plain_recipe(
+        **optics, defocus=defocus, noise_seed=seed, rows=size, columns=size, sampling=0.2, dose_per_area=dose,
+        vibration=0.1, mtf_floor=0.05, mtf_width=0.5, mtf_exponent=2.5,
+    )  # fmt: skip
 
 
 def main() -> None:

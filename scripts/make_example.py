@@ -13,12 +13,12 @@ import pandas as pd
 import tifffile
 
 from amorph2d.imaging.optics import Optics, matched_defocus
+from amorph2d.imaging.recipes import plain_recipe
 from amorph2d.imaging.simulate import simulate_image
 
 FOLDER = Path(__file__).parents[1] / "data" / "01_raw" / "micrographs"
 OPTICS = {
     "energy": 8e4,
-    "defocus": 0.0,
     "Cs": -1e5,
     "focal_spread": 30.0,
     "angular_spread": 0.3,
@@ -30,34 +30,25 @@ OPTICS = {
     "coma": 100.0,
     "coma_angle": 70.0,
 }
-STRUCTURE = {
-    "family": "relaxed",
-    "seeds": "poisson",
-    "structure_seed": 2026,
-    "bond_length": 1.42,
-    "lloyd_iterations": 6,
-    "smallest_ring": 5,
-    "displacement": 0.0,
-    "pores": 1,
-    "pore_radius": 7.0,
-    "pore_roughness": 0.25,
-}
-DETECTOR = {
-    "index": 0,
-    "noise_seed": 1122,
-    "rows": 512,
-    "columns": 512,
-    "sampling": 0.2,
-    "dose_per_area": 4e4,
-    "vibration": 0.1,
-    "mtf_floor": 0.05,
-    "mtf_width": 0.5,
-    "mtf_exponent": 2.5,
-    "gradient": 0.1,
-    "gradient_direction": 30.0,
-}
-DEFOCUS = matched_defocus(Optics(**OPTICS), bright_atoms=True)
-RECIPE = STRUCTURE | DETECTOR | OPTICS | {"defocus": DEFOCUS}
+RECIPE = plain_recipe(
+    family="relaxed",
+    structure_seed=2026,
+    lloyd_iterations=6,
+    pores=1,
+    pore_radius=7.0,
+    pore_roughness=0.25,
+    **OPTICS,
+    defocus=matched_defocus(Optics(defocus=0.0, **OPTICS), bright_atoms=True),
+    noise_seed=1122,
+    sampling=0.2,
+    dose_per_area=4e4,
+    vibration=0.1,
+    mtf_floor=0.05,
+    mtf_width=0.5,
+    mtf_exponent=2.5,
+    gradient=0.1,
+    gradient_direction=30.0,
+)
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CALIBRATION = "calibration"
+CALIBRATION, CONDITIONS = "calibration", "conditions"
 REPORT = "report"
 SUMMARY = "summary"
 ANALYSED = "analysed"
@@ -78,8 +78,9 @@ class TrackingHooks:
         if report is not None:
             self._log_analysis(run_params, pipeline, catalog, report)
             click.echo(f"Report: {report}")  # a log line would be wrapped in the middle of the path
-        if CALIBRATION in outputs:
-            _refuse_silence(catalog[CALIBRATION].load())
+        for name in (CALIBRATION, CONDITIONS):
+            if name in outputs:
+                _refuse_silence(catalog[name].load())
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
@@ -187,6 +188,7 @@ def _file_of(catalog: DataCatalog, name: str) -> Path | None:
 
 def _refuse_silence(calibration: pd.DataFrame) -> None:
     """Log each micrograph that was not analysed with its reason; end with an error if there are any."""
+    calibration = calibration[calibration["file"] != POOLED]
     left_out = calibration[calibration["status"] != ANALYSED]
     for row in left_out.itertuples():
         logger.error("Not analysed: %s: %s", row.file, row.reason)

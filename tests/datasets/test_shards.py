@@ -1,10 +1,11 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from kedro.io import DatasetError
 
-from amorph2d.datasets.shards import ShardInventory, SimulatedSetDataset, fingerprint, write_shard
+from amorph2d.datasets.shards import Shard, ShardInventory, SimulatedSetDataset, fingerprint, write_shard
 from amorph2d.imaging.simulated import SimulatedImage
 
 
@@ -14,6 +15,8 @@ def image(index, n_atoms, split="training"):
     return SimulatedImage(
         index, rng.uniform(0, 100, (20, 30)).astype(np.float32), 0.2,
         rng.uniform(0, 4, (n_atoms, 2)), rng.uniform(0, 4, (n_atoms // 2, 2)), recipe,
+        bonds=rng.integers(0, max(n_atoms, 1), (n_atoms, 2)),
+        mask=rng.integers(0, 3, (20, 30)).astype(np.uint8) if index else None,
     )  # fmt: skip
 
 
@@ -40,10 +43,26 @@ def test_round_trip_keeps_ragged_positions_and_splits(tmp_path, shards):
         assert kept.recipe == made.recipe
         assert np.array_equal(kept.atoms, made.atoms)
         assert np.array_equal(kept.rings, made.rings)
-        assert kept.image == pytest.approx(made.image, rel=1e-3)
+        assert np.array_equal(kept.bonds, made.bonds)
+        assert np.array_equal(kept.mask, made.mask) if made.mask is not None else kept.mask is None
+        assert kept.image == pytest.approx(made.image, abs=1e-3)
     assert [i.index for i in loaded.split("test")] == [2]
     assert [i.index for i in loaded[1:]] == [1, 2]
     assert loaded[-1].index == 2
+
+
+@pytest.mark.parametrize("highest", [255, 65535])
+def test_grey_values_of_files_are_kept_exactly(tmp_path, highest):
+    values = np.random.default_rng(0).integers(0, highest, (20, 30), endpoint=True).astype(np.float32)
+    whole = replace(image(0, 3), image=values)
+    write_shard(tmp_path / "shard.safetensors", [whole], "mark")
+    assert np.array_equal(Shard(tmp_path / "shard.safetensors")[0].image, values)
+
+
+def test_constant_image_is_kept(tmp_path):
+    flat = replace(image(0, 3), image=np.full((20, 30), 2.25, dtype=np.float32))
+    write_shard(tmp_path / "shard.safetensors", [flat], "mark")
+    assert np.array_equal(Shard(tmp_path / "shard.safetensors")[0].image, flat.image)
 
 
 def test_equal_shards_are_equal_files(tmp_path, shards):

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 from scipy.spatial import cKDTree
 
-from amorph2d.structures.network import RingedSheet, bond_vectors, moved, ring_areas
+from amorph2d.structures.network import RingedSheet, bond_vectors, coordination_numbers, moved, ring_areas
 from amorph2d.structures.periodic import shortest_image
 from amorph2d.structures.pores import circular_pore
 from amorph2d.structures.relax import GRAPHENE, KeatingPotential, keating_energy, relax_network
@@ -31,15 +32,55 @@ def test_energy_of_stretched_graphene_is_that_of_the_formula(honeycomb: RingedSh
     assert keating_energy(stretched)[0] == pytest.approx(per_cell * len(honeycomb.positions) / 2)
 
 
+def cross_linked(sheet: RingedSheet) -> RingedSheet:
+    """One more bond between two atoms of the third ring: atoms of four bonds."""
+    extra = np.sort(sheet.ring_members[sheet.ring_offsets[3] :][[0, 2]])
+    return replace(sheet, bonds=np.concatenate([sheet.bonds, extra[None]]))
+
+
+def test_energy_with_own_bond_lengths_is_that_of_the_formula(network: RingedSheet) -> None:
+    sheet = cross_linked(circular_pore(network, centre=[3, 4], radius=5.0))
+    assert set(coordination_numbers(sheet)) >= {2, 3, 4}
+    rests = np.random.default_rng(0).uniform(1.3, 1.9, len(sheet.bonds))
+    arms: list[list[tuple[np.ndarray, float]]] = [[] for _ in sheet.positions]
+    expected = 0.0
+    for (i, j), vector, rest in zip(sheet.bonds, bond_vectors(sheet), rests, strict=True):
+        arms[i].append((vector, rest))
+        arms[j].append((-vector, rest))
+        expected += 3 * 25.88 / (16 * rest**2) * (vector @ vector - rest**2) ** 2
+    for around in arms:
+        for a, (one, rest_one) in enumerate(around):
+            for other, rest_other in around[:a]:
+                product = rest_one * rest_other
+                expected += 3 * 5.94 / (8 * product) * (one @ other + product / 2) ** 2
+    assert keating_energy(sheet, bond_lengths=rests)[0] == pytest.approx(expected)
+
+
+def test_equal_bond_lengths_are_those_of_the_potential(network: RingedSheet) -> None:
+    given = keating_energy(network, bond_lengths=[1.5] * len(network.bonds))
+    of_potential = keating_energy(network, potential=replace(GRAPHENE, bond_length=1.5))
+    assert given[0] == of_potential[0]
+    np.testing.assert_array_equal(given[1], of_potential[1])
+
+
+def test_no_bonds_no_energy(network: RingedSheet) -> None:
+    energy, gradient, strain_gradient = keating_energy(replace(network, bonds=np.empty((0, 2), np.int64)))
+    assert energy == 0
+    assert not gradient.any()
+    assert not strain_gradient.any()
+
+
 @pytest.mark.parametrize("is_porous", [False, True])
 def test_gradients_are_the_differences_of_the_energy(network: RingedSheet, is_porous: bool) -> None:
-    sheet = circular_pore(network, centre=[3, 4], radius=5.0) if is_porous else network
-    _, gradient, strain_gradient = keating_energy(sheet)
+    sheet = cross_linked(circular_pore(network, centre=[3, 4], radius=5.0)) if is_porous else network
+    rests = np.random.default_rng(1).uniform(1.3, 1.9, len(sheet.bonds)) if is_porous else None
+    _, gradient, strain_gradient = keating_energy(sheet, bond_lengths=rests)
     step = 1e-5
 
     def energy(displacement: np.ndarray | float = 0.0, stretch: np.ndarray | float = 1.0) -> float:
         positions = (sheet.positions + displacement) * stretch
-        return keating_energy(replace(sheet, positions=positions, box=sheet.box * stretch))[0]
+        displaced = replace(sheet, positions=positions, box=sheet.box * stretch)
+        return keating_energy(displaced, bond_lengths=rests)[0]
 
     direction = np.random.default_rng(0).normal(size=sheet.positions.shape)
     slope = (energy(step * direction) - energy(-step * direction)) / (2 * step)
@@ -64,6 +105,42 @@ def test_relaxation_finds_graphene_again(honeycomb: RingedSheet) -> None:
     found = relax_network(start, tolerance=1e-4)
     np.testing.assert_allclose(lengths(found), 1.42, atol=1e-4)
     np.testing.assert_allclose(found.box, honeycomb.box, atol=1e-3)
+
+
+def test_minimum_is_the_one_that_scipy_finds(network: RingedSheet) -> None:
+    def energy(unknowns: np.ndarray) -> tuple[float, np.ndarray]:
+        stretch = 1 + unknowns[-2:]
+        positions = unknowns[:-2].reshape(-1, 2) * stretch
+        value, gradient, strain_gradient = keating_energy(
+            replace(network, positions=positions, box=network.box * stretch)
+        )
+        return value, np.concatenate([(gradient * stretch).ravel(), strain_gradient / stretch])
+
+    start = np.concatenate([network.positions.ravel(), [0.0, 0.0]])
+    theirs = minimize(energy, start, jac=True, method="L-BFGS-B", options={"gtol": 1e-3, "maxfun": 5000})
+    ours = relax_network(network, tolerance=1e-3)
+    assert keating_energy(ours)[0] == pytest.approx(theirs.fun, rel=1e-5)
+    np.testing.assert_allclose(ours.box, network.box * (1 + theirs.x[-2:]), rtol=1e-4)
+
+
+def test_bonds_take_their_own_lengths(honeycomb: RingedSheet) -> None:
+    dopant = 17
+    rests = np.where((honeycomb.bonds == dopant).any(axis=1), 1.7, 1.42)
+    found = relax_network(honeycomb, bond_lengths=rests, tolerance=1e-4)
+    own, others = lengths(found)[rests > 1.6], lengths(found)[rests < 1.6]
+    assert len(own) == 3
+    assert 1.5 < own.min() <= own.max() < 1.7
+    assert others.mean() == pytest.approx(1.42, abs=0.01)
+    assert found.box.prod() > honeycomb.box.prod()
+    energy, gradient, _ = keating_energy(found, bond_lengths=rests)
+    assert 0 < energy < keating_energy(honeycomb, bond_lengths=rests)[0]
+    assert np.abs(gradient).max() < 1.1e-4
+
+
+def test_relaxing_again_changes_nothing(relaxed: RingedSheet) -> None:
+    again = relax_network(relaxed, tolerance=0.011)
+    moves = shortest_image(again.positions - relaxed.positions, relaxed.box)
+    np.testing.assert_allclose(moves, 0, atol=1e-9)
 
 
 def test_relaxed_network_is_a_minimum_of_good_bonds(network: RingedSheet, relaxed: RingedSheet) -> None:
@@ -144,5 +221,9 @@ def test_errors(network: RingedSheet) -> None:
         relax_network(network, max_iterations=0)
     with pytest.raises(ValueError, match="sheet must have bonds"):
         relax_network(replace(network, bonds=np.empty((0, 2), dtype=np.int64)))
+    with pytest.raises(ValueError, match=r"one for each of the \d+ bonds, got shape \(3,\)"):
+        relax_network(network, bond_lengths=[1.4, 1.4, 1.4])
+    with pytest.raises(ValueError, match=r"bond_lengths must be > 0 Å, got -1"):
+        keating_energy(network, bond_lengths=np.r_[-1.0, np.ones(len(network.bonds) - 1)])
     with pytest.raises(ValueError, match="angle_stiffness must be > 0, got -1"):
         KeatingPotential(bond_length=1.42, bond_stiffness=25.0, angle_stiffness=-1)

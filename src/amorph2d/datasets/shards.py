@@ -5,19 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from kedro.io import AbstractDataset, DatasetError
+from numpy.typing import NDArray
 
-from amorph2d.arrays import AnyArray, FloatArray
+from amorph2d.arrays import AnyArray, Float32Array
 from amorph2d.imaging.simulated import SimulatedImage
 
 MANIFEST = "manifest.json"
 SUFFIX = ".safetensors"
 DESCRIPTION = "description"
+LEVELS = 65535
+EMPTY: dict[str, AnyArray] = {
+    "atoms": np.empty((0, 2)),
+    "rings": np.empty((0, 2)),
+    "bonds": np.empty((0, 2), dtype=np.int64),
+    "masks": np.empty(0, dtype=np.uint8),
+}
 
 
 def fingerprint(recipes: Iterable[Mapping[str, Any]], code_version: str) -> str:
@@ -26,10 +35,25 @@ def fingerprint(recipes: Iterable[Mapping[str, Any]], code_version: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _ragged(arrays: Sequence[FloatArray]) -> tuple[FloatArray, AnyArray]:
-    """Join arrays of points end to end; row k of the result's offsets starts array k."""
+def _ragged(arrays: Sequence[AnyArray], empty: AnyArray) -> tuple[AnyArray, AnyArray]:
+    """Join arrays end to end; rows offsets[k] to offsets[k + 1] of the result are array k."""
     offsets = np.concatenate([[0], np.cumsum([len(array) for array in arrays])]).astype(np.int64)
-    return np.concatenate([np.empty((0, 2)), *arrays]), offsets
+    return np.concatenate([empty, *arrays]), offsets
+
+
+def _as_levels(image: Float32Array) -> tuple[NDArray[np.uint16], float, float]:
+    """Return 65 536 levels between the least and the greatest value, the least, and the step of a level."""
+    low, high = float(image.min()), float(image.max())
+    is_whole = high - low <= LEVELS and bool((image == np.rint(image)).all())
+    step = 1.0 if is_whole or high == low else (high - low) / LEVELS
+    return np.rint((image.astype(np.float64) - low) / step).astype(np.uint16), low, step
+
+
+def _packed(mask: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """Return a mask as compressed bytes, none if there is no mask."""
+    if mask is None:
+        return np.empty(0, dtype=np.uint8)
+    return np.frombuffer(zlib.compress(np.ascontiguousarray(mask).tobytes(), level=6), dtype=np.uint8)
 
 
 def write_shard(path: Path, images: Sequence[SimulatedImage], mark: str) -> None:
@@ -46,15 +70,14 @@ def write_shard(path: Path, images: Sequence[SimulatedImage], mark: str) -> None
     """
     from safetensors.numpy import save_file
 
-    atoms, atom_offsets = _ragged([image.atoms for image in images])
-    rings, ring_offsets = _ragged([image.rings for image in images])
+    levels = [_as_levels(image.image) for image in images]
     tensors: dict[str, AnyArray] = {
-        "images": np.stack([image.image for image in images]).astype(np.float16),
-        "atoms": atoms,
-        "atom_offsets": atom_offsets,
-        "rings": rings,
-        "ring_offsets": ring_offsets,
+        "images": np.stack([level for level, _, _ in levels]),
+        "scales": np.array([(low, step) for _, low, step in levels], dtype=np.float64),
     }
+    for name, empty in EMPTY.items():
+        arrays = [_packed(image.mask) if name == "masks" else getattr(image, name) for image in images]
+        tensors[name], tensors[f"{name}_offsets"] = _ragged(arrays, empty)
     # One entry: safetensors writes several in any order, and equal shards must be equal files.
     described = json.dumps({"fingerprint": mark, "recipes": [image.recipe for image in images]})
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -78,19 +101,26 @@ class Shard(Sequence[SimulatedImage]):
 
         with safe_open(path, framework="numpy") as shard:
             self.recipes: list[dict[str, Any]] = json.loads(shard.metadata()[DESCRIPTION])["recipes"]
-            self._sites = {
-                kind: (shard.get_tensor(f"{kind}s"), shard.get_tensor(f"{kind}_offsets"))
-                for kind in ("atom", "ring")
+            self._ragged = {
+                name: (shard.get_tensor(name), shard.get_tensor(f"{name}_offsets")) for name in EMPTY
             }
+            self._scales = shard.get_tensor("scales")
         self._path = path
 
     def __len__(self) -> int:
         return len(self.recipes)
 
-    def _points(self, kind: str, item: int) -> FloatArray:
-        """Sites of one kind in image `item`."""
-        points, offsets = self._sites[kind]
-        return points[offsets[item] : offsets[item + 1]]
+    def _part(self, name: str, item: int) -> AnyArray:
+        """Return what belongs to image `item`."""
+        values, offsets = self._ragged[name]
+        return values[offsets[item] : offsets[item + 1]]
+
+    def _mask(self, item: int, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+        """Mask of image `item`, None if it has none."""
+        packed = self._part("masks", item)
+        if len(packed) == 0:
+            return None
+        return np.frombuffer(zlib.decompress(packed.tobytes()), dtype=np.uint8).reshape(shape)
 
     @overload
     def __getitem__(self, item: int) -> SimulatedImage: ...
@@ -103,15 +133,18 @@ class Shard(Sequence[SimulatedImage]):
 
         k = range(len(self))[item]
         with safe_open(self._path, framework="numpy") as shard:
-            image = shard.get_slice("images")[k : k + 1][0].astype(np.float32)
+            levels = shard.get_slice("images")[k : k + 1][0]
+        low, step = self._scales[k]
         recipe = self.recipes[k]
         return SimulatedImage(
             index=int(recipe["index"]),
-            image=image,
+            image=(low + step * levels.astype(np.float64)).astype(np.float32),
             sampling=float(recipe["sampling"]),
-            atoms=self._points("atom", k),
-            rings=self._points("ring", k),
+            atoms=self._part("atoms", k),
+            rings=self._part("rings", k),
             recipe=recipe,
+            bonds=self._part("bonds", k),
+            mask=self._mask(k, levels.shape),
         )
 
 

@@ -6,8 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-Seeds = Literal["poisson", "polycrystal"]
-Family = Literal["voronoi", "relaxed"]
+Family = Literal[
+    "voronoi", "relaxed", "switched", "polycrystal", "graphene", "boron_nitride", "silica", "polymer"
+]
+Defect = Literal[
+    "stone_wales", "dipole_1", "dipole_2", "dipole_3", "dipole_4", "vacancy", "vacancy_59", "vacancies_2",
+    "vacancies_3", "vacancies_4", "vacancies_6", "divacancy_585", "divacancy_555777",
+    "divacancy_5555_6_7777", "flower", "silicon_4",
+]  # fmt: skip
 
 
 def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
@@ -32,6 +38,13 @@ def _not_negative(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
+def _share(pair: tuple[float, float]) -> tuple[float, float]:
+    """Check that a range lies between nothing and all."""
+    if pair[0] < 0 or pair[1] > 1:
+        raise ValueError(f"the range must lie in 0 … 1, got [{pair[0]}, {pair[1]}]")
+    return pair
+
+
 def _ring_sizes(pair: tuple[int, int]) -> tuple[int, int]:
     """Check that the smallest ring has three to five atoms."""
     if pair[0] < 3 or pair[1] > 5:
@@ -49,7 +62,9 @@ def _weights(weights: dict[str, float]) -> dict[str, float]:
 Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
 PositiveRange = Annotated[Range, AfterValidator(_positive)]
 NonNegativeRange = Annotated[Range, AfterValidator(_not_negative)]
+ShareRange = Annotated[Range, AfterValidator(_share)]
 CountRange = Annotated[tuple[int, int], AfterValidator(_ordered), AfterValidator(_not_negative)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Parameters(BaseModel):
@@ -62,59 +77,128 @@ class StructureRanges(_Parameters):
     """What the sheets are made of."""
 
     families: Annotated[dict[Family, float], AfterValidator(_weights)] = Field(
-        description="Relative frequency of each family: voronoi (corners of Voronoi cells) and relaxed"
+        description="Relative frequency of each family of structures"
     )
-    seeds: Annotated[dict[Seeds, float], AfterValidator(_weights)] = Field(
-        description="Relative frequency of each arrangement of ring centres behind the relaxed family"
-    )
-    bond_length: PositiveRange = Field(description="Mean bond length of the relaxed family [Å]")
-    ring_area: PositiveRange = Field(description="Mean area of a ring of the voronoi family [Å²]")
+    bond_length: PositiveRange = Field(description="Mean bond length of the carbon families [Å]")
+    ring_area: PositiveRange = Field(description="voronoi: mean area of a ring [Å²]")
     lloyd_iterations: CountRange = Field(
-        description="Lloyd iterations of Poisson-disk seeds: 0 keeps them random, more makes them crystalline"
-    )
-    grains: Annotated[CountRange, AfterValidator(_positive)] = Field(
-        description="Grains of a polycrystal in the box"
+        description="relaxed: Lloyd iterations of the seeds; 0 keeps them random, more makes them crystalline"
     )
     smallest_ring: Annotated[CountRange, AfterValidator(_ring_sizes)] = Field(
-        description="Atoms of the smallest ring that a sheet of the relaxed family may have, 3 to 5"
+        description="relaxed, polycrystal: atoms of the smallest ring that a sheet may have, 3 to 5"
     )
-    jitter: NonNegativeRange = Field(description="Displacement of polycrystal seeds, per axis [Å]")
+    grains: Annotated[CountRange, AfterValidator(_positive)] = Field(
+        description="polycrystal: grains in the box"
+    )
+    jitter: NonNegativeRange = Field(description="polycrystal: displacement of the seeds, per axis [Å]")
+    hexagons: Annotated[ShareRange, AfterValidator(_positive)] = Field(
+        description="switched, silica, polymer: wanted share of hexagons, the disorder of the network"
+    )
     displacement: NonNegativeRange = Field(
-        description="Random displacement of the atoms after relaxation, per axis [Å]"
+        description="Random displacement of the atoms, per axis, in all families but voronoi [Å]"
+    )
+    strain: NonNegativeRange = Field(description="Root mean square of a smooth strain field")
+    ripple: NonNegativeRange = Field(description="Root mean square height of the ripples [Å]")
+    wavelength: PositiveRange = Field(description="Shortest wavelength of ripples and strain [Å]")
+    tilted: Share = Field(description="Share of the specimens that are tilted")
+    tilt: NonNegativeRange = Field(description="Specimen tilt about a random axis [°]")
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> StructureRanges:
+        if self.tilt[1] > 30:
+            raise ValueError(f"tilt must be at most 30°, got {self.tilt[1]}")
+        if self.strain[1] > 0.1:
+            raise ValueError(f"strain must be at most 0.1, got {self.strain[1]}")
+        return self
+
+
+class DefectRanges(_Parameters):
+    """Point defects and foreign atoms of crystals."""
+
+    probability: Share = Field(description="Share of the crystals (graphene, boron_nitride) with defects")
+    kinds: Annotated[dict[Defect, float], AfterValidator(_weights)] = Field(
+        description="Relative frequency of each kind of defect"
+    )
+    density: PositiveRange = Field(description="Defects of all kinds, drawn log-uniformly [1/nm²]")
+    doped: Share = Field(description="Share of the specimens with foreign atoms, silica and polymer excepted")
+    dopants: Annotated[dict[int, float], AfterValidator(_weights)] = Field(
+        description="Relative frequency of each foreign element, by atomic number"
+    )
+    dopant_share: Annotated[ShareRange, AfterValidator(_positive)] = Field(
+        description="Share of the atoms that are replaced, drawn log-uniformly"
     )
 
 
 class PoreRanges(_Parameters):
     """Holes in the sheet."""
 
-    probability: float = Field(ge=0, le=1, description="Share of images that have pores")
-    count: CountRange = Field(description="Pores in an image that has any")
-    radius: PositiveRange = Field(description="Pore radius, drawn log-uniformly [Å]")
-    irregular: float = Field(
-        ge=0, le=1, description="Share of the porous images whose pores are not circular"
+    probability: Share = Field(description="Share of the specimens that have pores")
+    count: CountRange = Field(description="Pores in a specimen that has any")
+    radius: PositiveRange = Field(
+        description="Pore radius, drawn log-uniformly, at most 0.4 of the field; scaled with the material [Å]"
     )
+    irregular: Share = Field(description="Share of the porous specimens whose pores are not circular")
     roughness: NonNegativeRange = Field(description="Relative amplitude of the rim of an irregular pore")
+    erosion: ShareRange = Field(description="Share of the atoms on a rim that are missing")
+    open: Share = Field(description="Share of the specimens that end at a rough edge: vacuum beyond it")
+
+
+class OverlayRanges(_Parameters):
+    """What lies on the sheet."""
+
+    layer: Share = Field(description="Share of the specimens with a second layer")
+    partial: Share = Field(description="Share of the second layers that cover a part of the field only")
+    amorphous: Share = Field(description="Share of the second layers that are amorphous; others are twisted")
+    gap: PositiveRange = Field(description="Distance of the second layer, above or below [Å]")
+    debris: Share = Field(description="Share of the specimens with amorphous matter on the sheet")
+    coverage: Annotated[ShareRange, AfterValidator(_positive)] = Field(
+        description="Share of the area that the debris, or a partial second layer, covers"
+    )
+    thickness: PositiveRange = Field(description="Largest thickness of the debris [Å]")
+    hydrocarbon: Share = Field(description="Share of the debris that is hydrocarbon; the other is carbon")
+    carbon_density: PositiveRange = Field(description="Mass density of amorphous carbon [g/cm³]")
+    hydrocarbon_density: PositiveRange = Field(description="Mass density of hydrocarbon [g/cm³]")
+    adatoms: Share = Field(description="Share of the specimens with adatoms")
+    elements: Annotated[dict[int, float], AfterValidator(_weights)] = Field(
+        description="Relative frequency of each adatom, by atomic number"
+    )
+    adatom_density: PositiveRange = Field(description="Adatoms or clusters, drawn log-uniformly [1/nm²]")
+    cluster: Annotated[CountRange, AfterValidator(_positive)] = Field(description="Atoms in a cluster")
+
+    @model_validator(mode="after")
+    def _check_gap(self) -> OverlayRanges:
+        if not 1 <= self.gap[0] <= self.gap[1] <= 5:
+            raise ValueError(f"gap must lie in 1 … 5 Å, got [{self.gap[0]}, {self.gap[1]}]")
+        densest = max(self.carbon_density[1], self.hydrocarbon_density[1])
+        if densest > 2.5:
+            raise ValueError(f"densities must be at most 2.5 g/cm³, got {densest}")
+        return self
 
 
 class OpticsRanges(_Parameters):
     """Conditions of the microscope."""
 
-    energies: tuple[float, ...] = Field(min_length=1, description="Electron energies, equally frequent [eV]")
-    matched: float = Field(
-        ge=0,
-        le=1,
-        description="Share of the images whose defocus suits their Cs, half of them with bright atoms",
+    energies: Annotated[dict[float, float], AfterValidator(_weights)] = Field(
+        description="Relative frequency of each electron energy [eV]"
+    )
+    matched: Share = Field(
+        description="Share of the images whose defocus suits their Cs, half of them with bright atoms"
     )
     defocus: Range = Field(description="Defocus of the others, underfocus positive [Å]")
     defocus_error: float = Field(ge=0, description="Standard deviation about a matched defocus [Å]")
+    polymer_defocus: PositiveRange = Field(description="Underfocus of the polymer family [Å]")
     Cs: Range = Field(description="Spherical aberration [Å]")
+    C5: Range = Field(description="Spherical aberration of fifth order [Å]")
     astigmatism: NonNegativeRange = Field(description="Two-fold astigmatism C12 [Å]")
     trefoil: NonNegativeRange = Field(description="Three-fold astigmatism C23 [Å]")
     coma: NonNegativeRange = Field(description="Coma C21 [Å]")
     focal_spread: PositiveRange = Field(description="Focal spread, 1/e half width [Å]")
     angular_spread: NonNegativeRange = Field(description="Angular spread of the illumination [mrad]")
-    semiangle_cutoff: float = Field(gt=0, description="Objective aperture, semi-angle [mrad]")
+    aperture: PositiveRange = Field(
+        description="Objective aperture as the highest frequency that passes; scaled with the material [1/Å]"
+    )
     vibration: NonNegativeRange = Field(description="Image blur by vibration, standard deviation [Å]")
+    drift: NonNegativeRange = Field(description="Drift during the exposure [Å]")
 
     @model_validator(mode="after")
     def _check_energies(self) -> OpticsRanges:
@@ -128,21 +212,45 @@ class DetectorRanges(_Parameters):
     """The camera and the illumination."""
 
     shape: tuple[int, int] = Field(description="Rows and columns of an image [px]")
-    sampling: PositiveRange = Field(description="Pixel size [Å/px]")
-    dose_per_area: PositiveRange = Field(description="Dose, drawn log-uniformly [e⁻/Å²]")
+    sampling: PositiveRange = Field(description="Pixel size; scaled with the material [Å/px]")
+    zoom: Annotated[ShareRange, AfterValidator(_positive)] = Field(
+        description="Pixel size of an image relative to the coarsest of its specimen's"
+    )
+    dose_per_area: PositiveRange = Field(
+        description="Dose, drawn log-uniformly; scaled with the material [e⁻/Å²]"
+    )
     mtf_floor: NonNegativeRange = Field(description="MTF at high frequency, C of the MTF formula")
     mtf_width: PositiveRange = Field(description="Width ω of the MTF in units of the Nyquist frequency")
     mtf_exponent: PositiveRange = Field(description="Exponent α of the MTF")
+    readout_noise: NonNegativeRange = Field(
+        description="Noise added after the MTF, relative to the shot noise of the mean"
+    )
+    gain_noise: NonNegativeRange = Field(description="Relative variation of the gain from pixel to pixel")
+    faulty: Share = Field(description="Share of the images with dead and hot pixels and X-ray spikes")
+    dead_pixels: NonNegativeRange = Field(description="Dead pixels of a faulty image, as many hot [1/10⁶ px]")
+    spikes: NonNegativeRange = Field(description="X-ray spikes of a faulty image [1/10⁶ px]")
     gradient: NonNegativeRange = Field(
         description="Illumination change across the image, peak to peak relative to its mean"
+    )
+    vignetting: ShareRange = Field(description="Loss of illumination at the corners, relative")
+    unevenness: NonNegativeRange = Field(description="Root mean square of smooth uneven illumination")
+    anisotropy: NonNegativeRange = Field(description="Relative difference of the magnification by direction")
+    barrel: Range = Field(description="Radial distortion at the corners, relative; > 0 pincushion")
+    wobble: NonNegativeRange = Field(description="Smooth random distortion, root mean square [px]")
+    bits: Annotated[dict[Literal[0, 8, 16], float], AfterValidator(_weights)] = Field(
+        description="Relative frequency of the depths of the file [bits]; 0: counts as they are"
     )
 
     @model_validator(mode="after")
     def _check_sizes(self) -> DetectorRanges:
         if min(self.shape) < 64:
             raise ValueError(f"shape must be at least 64 × 64 px, got {self.shape[0]} × {self.shape[1]}")
-        if self.gradient[1] >= 1:
-            raise ValueError(f"gradient must be < 1, got {self.gradient[1]}")
+        for name, highest in (("gradient", 1.0), ("unevenness", 0.3), ("anisotropy", 0.1), ("wobble", 5.0)):
+            value = getattr(self, name)[1]
+            if value >= highest:
+                raise ValueError(f"{name} must be < {highest:g}, got {value}")
+        if max(map(abs, self.barrel)) > 0.1:
+            raise ValueError(f"barrel must lie in -0.1 … 0.1, got [{self.barrel[0]}, {self.barrel[1]}]")
         return self
 
 
@@ -151,11 +259,16 @@ class SynthesisParameters(_Parameters):
 
     seed: int = Field(ge=0, description="Seed of the set: image i depends on it and on i alone")
     n_images: int = Field(ge=1, description="Images in the set")
-    images_per_shard: int = Field(ge=1, description="Images in one file")
-    validation_share: float = Field(ge=0, lt=1, description="Share of the images kept for validation")
-    test_share: float = Field(ge=0, lt=1, description="Share of the images kept for the test")
+    images_per_specimen: int = Field(
+        ge=1, description="Images of one specimen, which share its exit wave and its part of the set"
+    )
+    images_per_shard: int = Field(ge=1, description="Images in one file, a multiple of images_per_specimen")
+    validation_share: float = Field(ge=0, lt=1, description="Share of the specimens kept for validation")
+    test_share: float = Field(ge=0, lt=1, description="Share of the specimens kept for the test")
     structures: StructureRanges
+    defects: DefectRanges
     pores: PoreRanges
+    overlays: OverlayRanges
     optics: OpticsRanges
     detector: DetectorRanges
 
@@ -166,13 +279,28 @@ class SynthesisParameters(_Parameters):
                 "validation_share + test_share must be < 1, got "
                 f"{self.validation_share} + {self.test_share}: nothing is left to train on"
             )
-        field = min(self.detector.shape) * self.detector.sampling[0]
+        if self.images_per_shard % self.images_per_specimen:
+            raise ValueError(
+                "images_per_shard must be a multiple of images_per_specimen "
+                f"({self.images_per_specimen}), got {self.images_per_shard}"
+            )
+        self._check_scales()
+        return self
+
+    def _check_scales(self) -> None:
+        """Check that pores fit into the field and the aperture into the pixels' frequencies."""
+        field = min(self.detector.shape) * self.detector.sampling[1]
         if self.pores.radius[1] * 2 > field:
             raise ValueError(
-                f"pores.radius must be at most half the smallest field ({field / 2:.1f} Å), "
+                f"pores.radius must be at most half the largest field ({field / 2:.1f} Å), "
                 f"got {self.pores.radius[1]}"
             )
-        return self
+        nyquist = 0.5 / self.detector.sampling[1]
+        if self.optics.aperture[1] > nyquist:
+            raise ValueError(
+                f"optics.aperture must be at most the Nyquist frequency of the coarsest pixels ({nyquist:.2f} "
+                f"1/Å), got {self.optics.aperture[1]}"
+            )
 
 
 class ComputingParameters(_Parameters):

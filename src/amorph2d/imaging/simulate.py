@@ -1,87 +1,270 @@
-"""From a recipe to an image with its truth."""
+"""From a specimen to images with their truth."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from scipy.fft import next_fast_len
 
-from amorph2d.arrays import Float32Array, FloatArray, as_points
-from amorph2d.imaging.detector import blur, illumination, record
+from amorph2d.arrays import Float32Array, FloatArray, IntArray, as_points
+from amorph2d.imaging.detector import (
+    as_stored,
+    blur,
+    dead_and_hot_pixels,
+    drift_blur,
+    illumination,
+    record,
+    xray_spikes,
+)
+from amorph2d.imaging.geometry import Distortion, distort, distorted_positions
+from amorph2d.imaging.labels import bonds_in_field, polygons_in_field, region_mask
 from amorph2d.imaging.optics import Optics
+from amorph2d.imaging.recipes import SPECIMEN_COLUMNS
 from amorph2d.imaging.simulated import SimulatedImage
-from amorph2d.imaging.waves import exit_wave, form_image
-from amorph2d.structures.sheet import Sheet
+from amorph2d.imaging.specimens import build_specimen
+from amorph2d.imaging.waves import exit_wave, form_image, resample_periodic
+from amorph2d.structures.network import RingedSheet
+from amorph2d.structures.specimen import Specimen, flat_specimen
 
-MARGIN = 24  # pixels simulated beyond each edge of the field, for the reach of the MTF
-COARSEST_WAVE = 0.21  # sampling above which the wave is computed on a grid twice as fine [Å/px]
-DISK_AREA = 1.43  # mean area of a seed of a maximal Poisson-disk sample, in units of its spacing squared
-MOST_POROUS = 0.4  # share of the sheet that pores may take; further pores of a recipe are left out
-RESIDUAL_FORCE = 0.05  # at which a network counts as relaxed: 0.002 Å from the minimum for a bond [eV/Å]
+if TYPE_CHECKING:
+    from abtem.waves import Waves
+
+WAVE_SAMPLING = 0.2  # of the exit wave, whatever the image's; in units of the length scale [Å/px]
+MTF_REACH = 20  # pixels simulated beyond each edge of the field, for the reach of the MTF
+LABEL_REACH = 8.0  # distance beyond the field at which an atom still matters for the labels [Å]
+SLICE_THICKNESS = 3.0  # [Å]
+HOT_PIXEL = 8.0  # signal of a hot pixel relative to the mean
+SPIKE = 12.0  # signal of an X-ray event relative to the mean
+COUNTS_PER_ELECTRON = 8.0  # gain of 16-bit files where their range allows it
+BRIGHTEST_COUNT = 3e4  # mean of a 16-bit file at most
+CLIPPED = (0.001, 0.999)  # quantiles of the signal that an 8-bit file spans
 OPTICS_COLUMNS = tuple(Optics.__dataclass_fields__)
 
 
-def build_sheet(recipe: Mapping[str, Any]) -> Sheet:
-    """Build the periodic sheet of a recipe, at least as large as its field."""
-    from amorph2d.structures.pores import irregular_pore
-    from amorph2d.structures.relax import GRAPHENE, relax_network
-    from amorph2d.structures.voronoi import voronoi_network
-
-    rng = np.random.default_rng(recipe["structure_seed"])
-    rows, columns = recipe["rows"] + 2 * MARGIN, recipe["columns"] + 2 * MARGIN
-    box = np.array([columns, rows]) * recipe["sampling"] * (1.0 if recipe["family"] == "voronoi" else 1.02)
-    sheet = voronoi_network(_draw_seeds(recipe, box, rng), box)
-    if recipe["family"] == "relaxed":
-        potential = replace(GRAPHENE, bond_length=recipe["bond_length"])
-        sheet = relax_network(sheet, potential=potential, tolerance=RESIDUAL_FORCE)
-    area = np.pi * recipe["pore_radius"] ** 2
-    for _ in range(min(recipe["pores"], int(MOST_POROUS * sheet.box.prod() / area))):
-        sheet = irregular_pore(
-            sheet,
-            centre=rng.uniform(0, sheet.box),
-            radius=recipe["pore_radius"],
-            roughness=recipe["pore_roughness"],
-            rng=rng,
-        )
-    return displace(sheet, recipe["displacement"], rng)
+def simulate_image(recipe: Mapping[str, Any]) -> SimulatedImage:
+    """Simulate the image of a recipe; nothing but the recipe decides it."""
+    return image_specimen(build_specimen(recipe), recipe)
 
 
-def _draw_seeds(recipe: Mapping[str, Any], box: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Ring centres of the sheet before relaxation."""
-    from amorph2d.structures.seeds import (
-        poisson_disk_seeds,
-        polycrystal_seeds,
-        relaxed_seeds,
-        without_small_rings,
+def simulate_images(recipes: Sequence[Mapping[str, Any]]) -> Iterator[SimulatedImage]:
+    """Simulate the images of recipes one by one; neighbours of one specimen share its exit wave.
+
+    The images are the same as those of `simulate_image`.
+    """
+    for _, group in groupby(recipes, key=lambda recipe: [recipe[name] for name in SPECIMEN_COLUMNS]):
+        same = list(group)
+        specimen = build_specimen(same[0])
+        wave = specimen_wave(specimen, same[0])
+        for recipe in same:
+            yield image_wave(wave, specimen, recipe)
+
+
+def image_sheet(sheet: RingedSheet, recipe: Mapping[str, Any]) -> SimulatedImage:
+    """Image a flat periodic sheet under the optics, detector and noise seed of a recipe."""
+    return image_specimen(flat_specimen(sheet), recipe)
+
+
+def image_specimen(specimen: Specimen, recipe: Mapping[str, Any]) -> SimulatedImage:
+    """Image a periodic specimen under the optics, detector and noise seed of a recipe.
+
+    Parameters
+    ----------
+    specimen
+        The structure; the image is strained by less than half a pixel over the box so that the box is a
+        whole number of pixels.
+    recipe
+        The columns of `draw_recipe` that describe optics and detector.
+
+    Returns
+    -------
+    SimulatedImage
+        Rows × columns of the recipe, with the atoms, bonds and ring centres in it, and its mask. A field
+        larger than the box shows the sheet repeated.
+    """
+    return image_wave(specimen_wave(specimen, recipe), specimen, recipe)
+
+
+def specimen_wave(specimen: Specimen, recipe: Mapping[str, Any]) -> Waves:
+    """Return the exit wave of a specimen at the energy of a recipe, on a grid of its own."""
+    box = specimen.sheet.box
+    columns, rows = (next_fast_len(int(np.ceil(edge / WAVE_SAMPLING / recipe["length_scale"]))) for edge in box)
+    return exit_wave(
+        specimen.positions,
+        specimen.numbers,
+        box=(float(box[0]), float(box[1])),
+        shape=(rows, columns),
+        energy=recipe["energy"],
+        slice_thickness=SLICE_THICKNESS,
     )
 
-    if recipe["family"] == "voronoi":
-        return poisson_disk_seeds(box, spacing=np.sqrt(recipe["ring_area"] / DISK_AREA), rng=rng)
-    ring_area = 1.5 * np.sqrt(3) * recipe["bond_length"] ** 2
-    if recipe["seeds"] == "polycrystal":
-        spacing = np.sqrt(2 / np.sqrt(3) * ring_area)
-        seeds = polycrystal_seeds(
-            box, spacing=spacing, n_grains=recipe["grains"], jitter=recipe["jitter"], rng=rng
+
+def image_wave(wave: Waves, specimen: Specimen, recipe: Mapping[str, Any]) -> SimulatedImage:
+    """Image the exit wave of a specimen; see `image_specimen`."""
+    rng = np.random.default_rng(recipe["noise_seed"])
+    shape, sampling = (recipe["rows"], recipe["columns"]), recipe["sampling"]
+    intensity = _intensity(wave, specimen.sheet.box, recipe)
+    box = np.array(intensity.shape[::-1]) * sampling
+    distortion = _distortion(recipe)
+    corner = _corner(intensity.shape, recipe, rng)
+    field = _field(intensity, corner, distortion, shape)
+    signal = _recorded(field, recipe, rng)
+    atoms, bonds, rings, mask = _truth(specimen, box, corner, distortion, recipe)
+    return SimulatedImage(
+        index=int(recipe["index"]),
+        image=signal,
+        sampling=float(sampling),
+        atoms=atoms,
+        rings=rings,
+        recipe=dict(recipe),
+        bonds=bonds,
+        mask=mask,
+    )
+
+
+def _intensity(wave: Waves, box: FloatArray, recipe: Mapping[str, Any]) -> Float32Array:
+    """Noise-free periodic image of the whole box at the recipe's sampling."""
+    intensity = form_image(wave, Optics(**{name: recipe[name] for name in OPTICS_COLUMNS}))
+    step = float(box[0]) / intensity.shape[1]
+    if recipe["vibration"] > 0:
+        intensity = blur(intensity, recipe["vibration"] / step)
+    if recipe["drift"] > 0:
+        intensity = drift_blur(intensity, length=recipe["drift"] / step, direction=recipe["drift_direction"])
+    columns, rows = (int(n) for n in np.round(box / recipe["sampling"]))
+    return resample_periodic(intensity, (rows, columns))
+
+
+def _distortion(recipe: Mapping[str, Any]) -> Distortion:
+    """Distortion of the image plane."""
+    return Distortion(
+        anisotropy=recipe["anisotropy"],
+        anisotropy_direction=recipe["anisotropy_direction"],
+        barrel=recipe["barrel"],
+        wobble=recipe["wobble"],
+        seed=recipe["noise_seed"],
+    )
+
+
+def _corner(shape: tuple[int, ...], recipe: Mapping[str, Any], rng: np.random.Generator) -> IntArray:
+    """Draw the pixel of the box at which the field starts, row then column."""
+    place = rng.random(2)
+    if recipe["tilt"] == 0:
+        return np.floor(place * shape).astype(np.int64)
+    # The height of a tilted sheet jumps where the box closes: keep that out of the field.
+    room = np.array(shape) - (recipe["rows"], recipe["columns"])
+    return np.floor(place * np.maximum(room, 0)).astype(np.int64)
+
+
+def _field(
+    intensity: Float32Array, corner: IntArray, distortion: Distortion, shape: tuple[int, int]
+) -> Float32Array:
+    """Cut the field with the margin that the MTF needs out of the periodic image, distorted."""
+    around = MTF_REACH + distortion.reach(shape, beyond=MTF_REACH)
+    window = np.ix_(
+        *(
+            np.arange(start - around, start + size + around) % period
+            for start, size, period in zip(corner, shape, intensity.shape, strict=True)
         )
-    else:
-        seeds = poisson_disk_seeds(box, spacing=np.sqrt(ring_area / DISK_AREA), rng=rng)
-        seeds = relaxed_seeds(seeds, box, n_iterations=recipe["lloyd_iterations"])
-    return without_small_rings(seeds, box, min_size=recipe["smallest_ring"])
+    )
+    return distort(intensity[window], distortion, shape=shape, margin=around, keep=MTF_REACH)
 
 
-def displace(sheet: Sheet, sigma: float, rng: np.random.Generator) -> Sheet:
-    """Return `sheet` with its atoms displaced at random, standard deviation `sigma` per axis [Å]."""
-    if sigma < 0:
-        raise ValueError(f"sigma must be ≥ 0 Å, got {sigma}")
-    moved = (sheet.positions + rng.normal(0, sigma, sheet.positions.shape)) % sheet.box
-    return Sheet(moved, sheet.numbers, sheet.bonds, sheet.ring_centres, sheet.ring_sizes, sheet.box)
+def illumination_of(recipe: Mapping[str, Any], shape: tuple[int, ...]) -> Float32Array:
+    """Return the illumination of a recipe over an image of (rows, columns), mean about 1."""
+    return illumination(
+        (shape[0], shape[1]),
+        gradient=recipe["gradient"],
+        direction=recipe["gradient_direction"],
+        vignetting=recipe["vignetting"],
+        unevenness=recipe["unevenness"],
+        seed=recipe["noise_seed"],
+    )
+
+
+def _recorded(field: Float32Array, recipe: Mapping[str, Any], rng: np.random.Generator) -> Float32Array:
+    """What the file holds of a noise-free field with margins."""
+    light = np.pad(illumination_of(recipe, (recipe["rows"], recipe["columns"])), MTF_REACH, mode="edge")
+    electrons = recipe["dose_per_area"] * recipe["sampling"] ** 2
+    signal = record(
+        np.maximum(field * light, 0),
+        electrons_per_pixel=electrons,
+        floor=recipe["mtf_floor"],
+        width=recipe["mtf_width"],
+        exponent=recipe["mtf_exponent"],
+        readout_noise=recipe["readout_noise"] * np.sqrt(electrons),
+        gain_noise=recipe["gain_noise"],
+        rng=rng,
+    )[MTF_REACH:-MTF_REACH, MTF_REACH:-MTF_REACH]
+    if recipe["spikes"] > 0:
+        signal = xray_spikes(signal, rate=recipe["spikes"], level=SPIKE, rng=rng)
+    if recipe["dead_pixels"] > 0:
+        share = recipe["dead_pixels"] * 1e-6
+        signal = dead_and_hot_pixels(
+            signal, dead_fraction=share, hot_fraction=share, hot_level=HOT_PIXEL, rng=rng
+        )
+    gain = min(COUNTS_PER_ELECTRON, BRIGHTEST_COUNT / electrons)
+    return np.ascontiguousarray(as_stored(signal, bits=recipe["bits"], clip=CLIPPED, counts_per_electron=gain))
+
+
+def _truth(
+    specimen: Specimen, box: FloatArray, corner: IntArray, distortion: Distortion, recipe: Mapping[str, Any]
+) -> tuple[FloatArray, IntArray, FloatArray, NDArray[np.uint8]]:
+    """Atoms, bonds and ring centres inside the image where it shows them, and its mask."""
+    shape, sampling = (recipe["rows"], recipe["columns"]), recipe["sampling"]
+    stretch = box / specimen.sheet.box
+    sheet = replace(
+        specimen.sheet,
+        positions=specimen.sheet.positions * stretch,
+        ring_centres=specimen.sheet.ring_centres * stretch,
+        box=box,
+    )
+    reach = LABEL_REACH * recipe["length_scale"] + distortion.reach(shape) * sampling
+    place: dict[str, Any] = {
+        "origin": (corner[1] * sampling, corner[0] * sampling),
+        "extent": ((shape[1] - 1) * sampling, (shape[0] - 1) * sampling),
+        "margin": reach,
+    }
+
+    def seen(points: FloatArray) -> FloatArray:
+        """Where the image shows points of the field."""
+        return distorted_positions(points[:, ::-1] / sampling, shape, distortion)[:, ::-1] * sampling
+
+    atoms, bonds = bonds_in_field(sheet, **place)
+    corners, offsets = polygons_in_field(sheet, **place)
+    rings = seen(sites_in_field(sheet.ring_centres, box, **place))
+    others = [cloud.positions[:, :2] * stretch for cloud in specimen.overlays]
+    overlay = sites_in_field(np.concatenate([np.empty((0, 2)), *others]), box, **place)
+    atoms = seen(atoms)
+    mask = region_mask(
+        shape=shape,
+        sampling=sampling,
+        atoms=atoms,
+        bonds=bonds,
+        rings=(seen(corners), offsets),
+        overlay_positions=seen(overlay),
+        scale=recipe["length_scale"],
+    )
+    is_inside, is_ring_inside = (_is_in_image(points, place["extent"]) for points in (atoms, rings))
+    kept = bonds[is_inside[bonds].all(axis=1)]
+    return atoms[is_inside], (np.cumsum(is_inside) - 1)[kept], rings[is_ring_inside], mask
+
+
+def _is_in_image(points: FloatArray, extent: tuple[float, float]) -> NDArray[np.bool_]:
+    """Say which points lie between the centres of the outermost pixels."""
+    return ((points >= 0) & (points <= extent)).all(axis=1)
 
 
 def sites_in_field(
-    positions: ArrayLike, box: ArrayLike, *, origin: tuple[float, float], extent: tuple[float, float]
+    positions: ArrayLike,
+    box: ArrayLike,
+    *,
+    origin: tuple[float, float],
+    extent: tuple[float, float],
+    margin: float = 0.0,
 ) -> FloatArray:
     """Return all periodic images of `positions` inside a field, measured from its origin.
 
@@ -93,96 +276,19 @@ def sites_in_field(
         Periods along x and y, (2,) [Å].
     origin, extent
         Corner and size of the field, x then y [Å].
+    margin
+        Distance outside the field at which points are still returned [Å].
 
     Returns
     -------
     FloatArray
-        Points with 0 ≤ x ≤ extent[0] and 0 ≤ y ≤ extent[1], (M, 2) [Å].
+        Points with -margin ≤ x ≤ extent[0] + margin and likewise for y, (M, 2) [Å].
     """
     points, period, size = as_points(positions), np.asarray(box, float), np.asarray(extent, float)
-    wrapped = (points - np.asarray(origin, float)) % period
-    repeats = np.ceil(size / period).astype(int) + 1
+    wrapped = (points - np.asarray(origin, float) + margin) % period
+    repeats = np.ceil((size + 2 * margin) / period).astype(int) + 1
     shifts = (
         np.stack(np.meshgrid(np.arange(repeats[0]), np.arange(repeats[1])), axis=-1).reshape(-1, 2) * period
     )
     images = (wrapped[None] + shifts[:, None]).reshape(-1, 2)
-    return images[(images <= size).all(axis=1)]
-
-
-def simulate_image(recipe: Mapping[str, Any]) -> SimulatedImage:
-    """Simulate the image of a recipe; nothing but the recipe decides it."""
-    return image_sheet(build_sheet(recipe), recipe)
-
-
-def image_sheet(sheet: Sheet, recipe: Mapping[str, Any]) -> SimulatedImage:
-    """Image a periodic sheet under the optics, detector and noise seed of a recipe.
-
-    Parameters
-    ----------
-    sheet
-        The structure; it is strained by less than half a pixel over the box so that the box is a whole
-        number of pixels.
-    recipe
-        The columns of `draw_recipe` that describe optics and detector.
-
-    Returns
-    -------
-    SimulatedImage
-        Rows × columns of the recipe, with the atoms and ring centres in it. A field larger than the box
-        shows the sheet repeated.
-    """
-    rng = np.random.default_rng(recipe["noise_seed"])
-    sampling, rows, columns = recipe["sampling"], recipe["rows"], recipe["columns"]
-    intensity, box = _intensity(sheet, recipe)
-    corner = np.floor(rng.uniform(0, intensity.shape)).astype(int)
-    window = np.ix_(
-        np.arange(corner[0] - MARGIN, corner[0] + rows + MARGIN) % intensity.shape[0],
-        np.arange(corner[1] - MARGIN, corner[1] + columns + MARGIN) % intensity.shape[1],
-    )
-    field = intensity[window]
-    light = illumination(field.shape, gradient=recipe["gradient"], direction=recipe["gradient_direction"])
-    signal = record(
-        np.maximum(field * light, 0),
-        electrons_per_pixel=recipe["dose_per_area"] * sampling**2,
-        floor=recipe["mtf_floor"],
-        width=recipe["mtf_width"],
-        exponent=recipe["mtf_exponent"],
-        rng=rng,
-    )[MARGIN:-MARGIN, MARGIN:-MARGIN]
-    origin = (corner[1] * sampling, corner[0] * sampling)
-    extent = ((columns - 1) * sampling, (rows - 1) * sampling)
-    scale = box / sheet.box
-    return SimulatedImage(
-        index=int(recipe["index"]),
-        image=np.ascontiguousarray(signal),
-        sampling=float(sampling),
-        atoms=sites_in_field(sheet.positions * scale, box, origin=origin, extent=extent),
-        rings=sites_in_field(sheet.ring_centres * scale, box, origin=origin, extent=extent),
-        recipe=dict(recipe),
-    )
-
-
-def _intensity(sheet: Sheet, recipe: Mapping[str, Any]) -> tuple[Float32Array, FloatArray]:
-    """Noise-free periodic image of the sheet at the recipe's sampling, and the box that it covers."""
-    sampling = recipe["sampling"]
-    columns, rows = (int(n) for n in np.round(sheet.box / sampling))
-    box = np.array([columns, rows]) * sampling
-    finer = 2 if sampling > COARSEST_WAVE else 1
-    wave = exit_wave(
-        sheet.positions * (box / sheet.box),
-        sheet.numbers,
-        box=(float(box[0]), float(box[1])),
-        shape=(rows * finer, columns * finer),
-        energy=recipe["energy"],
-    )
-    intensity = form_image(wave, Optics(**{name: recipe[name] for name in OPTICS_COLUMNS}))
-    intensity = blur(intensity, recipe["vibration"] * finer / sampling)
-    return (_halve(intensity) if finer == 2 else intensity), box
-
-
-def _halve(image: Float32Array) -> Float32Array:
-    """Halve the sampling of a periodic image by cutting its spectrum; pixel (0, 0) keeps its centre."""
-    rows, columns = image.shape[0] // 2, image.shape[1] // 2
-    spectrum = np.fft.rfft2(image)
-    kept = np.concatenate([spectrum[: (rows + 1) // 2], spectrum[-(rows // 2) :]])[:, : columns // 2 + 1]
-    return (np.fft.irfft2(kept, s=(rows, columns)) / 4).astype(np.float32)
+    return images[(images <= size + 2 * margin).all(axis=1)] - margin

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from amorph2d.arrays import AnyArray, as_image
-from amorph2d.imaging.simulated import SimulatedImage
+from amorph2d.imaging.simulated import SimulatedImage, in_units_of_carbon
 from amorph2d.learning.config import FitParameters, NetworkConfig
 from amorph2d.learning.targets import REACH
 from amorph2d.localisation.normalise import normalise
@@ -76,11 +76,14 @@ class Draw(NamedTuple):
 def prepare_image(image: SimulatedImage, config: NetworkConfig) -> PreparedImage:
     """Resample and normalise an image as for inference, and convert its sites into pixels.
 
+    Other materials are scaled to the spacing of carbon first.
+
     Raises
     ------
     ValueError
         If `config` has a channel that is neither ``atom`` nor ``ring``.
     """
+    image = in_units_of_carbon(image)
     pixels = as_image(image.image)
     if image.sampling != config.sampling:
         pixels = resample(pixels, (image.sampling, image.sampling), config.sampling)

@@ -31,6 +31,9 @@ _EXAMPLE_SIDE = 256  # largest side of the example shown [px]
 def training_domain(recipes: Iterable[Mapping[str, Any]]) -> dict[str, list[float]]:
     """Return the lowest and highest value of each condition over the recipes of a training set.
 
+    Lengths are in units of carbon; optics of other materials, whose defocus is another, do not count unless
+    the set has no carbon.
+
     Raises
     ------
     ValueError
@@ -39,11 +42,16 @@ def training_domain(recipes: Iterable[Mapping[str, Any]]) -> dict[str, list[floa
     table = pd.DataFrame(list(recipes))
     if table.empty:
         raise ValueError("recipes must hold at least one, got none")
+    scale = table.get("length_scale", pd.Series(1.0, index=table.index))
+    table = table.assign(
+        sampling=table["sampling"] / scale, dose_per_area=table["dose_per_area"] * scale**2
+    )[(scale == 1) | (scale != 1).all()]
     return {name: [float(table[name].min()), float(table[name].max())] for name in DOMAIN}
 
 
 def predict_example(network: SiteNetwork, image: SimulatedImage) -> dict[str, Any]:
     """Return a corner of an image with its heat maps, true and found sites, to be drawn."""
+    from amorph2d.imaging.simulated import in_units_of_carbon
     from amorph2d.learning.batches import true_sites
     from amorph2d.localisation.heatmaps import run_network
     from amorph2d.localisation.normalise import normalise
@@ -51,7 +59,7 @@ def predict_example(network: SiteNetwork, image: SimulatedImage) -> dict[str, An
     from amorph2d.localisation.resample import resample
     from amorph2d.units import pixels_to_positions
 
-    step = network.config.sampling
+    image, step = in_units_of_carbon(image), network.config.sampling
     pixels = resample(image.image, (image.sampling, image.sampling), step)
     prepared = normalise(pixels, network.config.normalisation_window / step)
     side = min(_EXAMPLE_SIDE, *(n // network.config.stride * network.config.stride for n in prepared.shape))

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.optimize import isotonic_regression
 
 from amorph2d.arrays import Float32Array, FloatArray
-from amorph2d.imaging.simulated import SimulatedImage
+from amorph2d.imaging.simulated import SimulatedImage, in_units_of_carbon
 from amorph2d.learning.batches import true_sites
 from amorph2d.learning.config import EvaluationParameters
 from amorph2d.learning.storage import SiteNetwork
@@ -240,7 +240,7 @@ def _values_at(pixels: Float32Array, positions: FloatArray, sampling: float) -> 
 def _locate(
     network: SiteNetwork, images: Iterable[SimulatedImage], localisation: LocalisationParameters
 ) -> Iterator[tuple[SimulatedImage, pd.DataFrame]]:
-    for image in images:
+    for image in map(in_units_of_carbon, images):
         sampling = (image.sampling, image.sampling)
         yield image, locate_sites(image.image, sampling=sampling, network=network, parameters=localisation)
 

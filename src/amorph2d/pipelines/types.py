@@ -15,17 +15,24 @@ if TYPE_CHECKING:
     from amorph2d.datasets.micrographs import MicrographLoader
     from amorph2d.datasets.shards import SimulatedSet
     from amorph2d.datasets.tables import RecordLoader, TableLoader
+    from amorph2d.imaging.adaptation.compare import Appearance
+    from amorph2d.imaging.adaptation.measured import Measured
     from amorph2d.learning.fit import FittedNetwork
     from amorph2d.learning.storage import SiteNetwork
     from amorph2d.report.view import MicrographView
+
+    Appearances = list[Appearance]
 else:
     Figure = PlotlyFigure = Any
     MicrographLoader = SimulatedSet = RecordLoader = TableLoader = Any
     FittedNetwork = SiteNetwork = MicrographView = Any
+    Appearances = Measured = Any
 
 __all__ = [
+    "Appearances",
     "Figure",
     "FittedNetwork",
+    "Measured",
     "MicrographLoader",
     "MicrographView",
     "PlotlyFigure",

@@ -8,19 +8,52 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from amorph2d.arrays import BoolArray, FloatArray, IntArray, as_points
-from amorph2d.structures.network import RingedSheet, coordination_numbers, with_atoms
-from amorph2d.structures.periodic import shortest_image
+from amorph2d.arrays import BoolArray, IntArray
+from amorph2d.structures.network import RingedSheet, with_atoms
+from amorph2d.structures.outlines import Outline, circle, irregular_blob
 
-_HARMONICS = np.arange(2, 8)
-_N_DIRECTIONS = 720
+
+def cut_pore(
+    sheet: RingedSheet, outline: Outline, *, erosion: float = 0.0, rng: Generator | None = None
+) -> RingedSheet:
+    """Cut a pore of any outline into a sheet.
+
+    Atoms inside go, or the one nearest to the inside if there is none: a pore is at least a vacancy. If
+    wanted, atoms of the rim follow at random. Then go fragments that are cut off, then atoms with fewer than
+    two bonds, again and again. Rings that lose an atom are no longer rings.
+
+    Parameters
+    ----------
+    sheet
+        Periodic sheet.
+    outline
+        The pore, in the box of the sheet.
+    erosion
+        Expected number of atoms taken away from the rim, one after another, relative to the atoms on it,
+        0 ≤ erosion ≤ 1. An atom that loses a neighbour is from then on part of the rim.
+    rng
+        Source of random numbers; needed for erosion only.
+
+    Raises
+    ------
+    ValueError
+        If `erosion` is out of its bounds or without `rng`, or the pore leaves no sheet.
+    """
+    if not 0 <= erosion <= 1:
+        raise ValueError(f"erosion must be ≥ 0 and ≤ 1, got {erosion}")
+    depth = outline.depth(sheet.positions)
+    is_kept = depth <= 0
+    if is_kept.all() and len(depth):
+        is_kept[depth.argmax()] = False
+    if erosion > 0:
+        if rng is None:
+            raise ValueError("rng must be given for erosion > 0, got None")
+        is_kept = _eroded(sheet.bonds, is_kept, erosion, rng)
+    return _largest_sheet(sheet, is_kept)
 
 
 def circular_pore(sheet: RingedSheet, *, centre: ArrayLike, radius: float) -> RingedSheet:
-    """Cut a circular pore into a sheet.
-
-    Atoms inside go, then fragments that are cut off, then atoms with fewer than two bonds, again and again.
-    Rings that lose an atom are no longer rings.
+    """Cut a circular pore into a sheet, at least a vacancy; the rest is as for `cut_pore`.
 
     Parameters
     ----------
@@ -34,19 +67,21 @@ def circular_pore(sheet: RingedSheet, *, centre: ArrayLike, radius: float) -> Ri
     Raises
     ------
     ValueError
-        If the pore does not fit into the box, or leaves no atoms.
+        If the pore does not fit into the box, or leaves no sheet.
     """
-    _check_reach(radius, radius, sheet.box)
-    return _without(sheet, np.hypot(*_from_centre(sheet, centre).T) < radius)
+    return cut_pore(sheet, circle(sheet.box, centre=centre, radius=radius))
 
 
 def irregular_pore(
-    sheet: RingedSheet, *, centre: ArrayLike, radius: float, roughness: float, rng: Generator
+    sheet: RingedSheet,
+    *,
+    centre: ArrayLike,
+    radius: float,
+    roughness: float,
+    erosion: float = 0.0,
+    rng: Generator,
 ) -> RingedSheet:
-    """Cut a pore with a random smooth contour into a sheet.
-
-    The contour is a circle times 1 + h(θ), h being a sum of six random harmonics whose amplitudes fall with
-    their order. The rest is as for `circular_pore`.
+    """Cut a pore with a random contour into a sheet, at least a vacancy; the rest is as for `cut_pore`.
 
     Parameters
     ----------
@@ -59,62 +94,72 @@ def irregular_pore(
     roughness
         Largest relative deviation of the contour from the circle, 0 ≤ roughness < 1;
         `radius` × (1 + `roughness`) must be below half of the shorter box edge.
+    erosion
+        Expected number of atoms taken away from the rim relative to the atoms on it, 0 ≤ erosion ≤ 1.
     rng
         Source of random numbers.
 
     Raises
     ------
     ValueError
-        If `roughness` is out of its bounds, the pore does not fit into the box, or it leaves no atoms.
+        If an argument is out of its bounds, the pore does not fit into the box, or it leaves no sheet.
     """
-    if not 0 <= roughness < 1:
-        raise ValueError(f"roughness must be ≥ 0 and < 1, got {roughness}")
-    _check_reach(radius, radius * (1 + roughness), sheet.box)
-    vectors = _from_centre(sheet, centre)
-    angles = np.arctan2(vectors[:, 1], vectors[:, 0])
-    contour = radius * (1 + roughness * _random_contour(angles, rng))
-    return _without(sheet, np.hypot(*vectors.T) < contour)
+    outline = irregular_blob(sheet.box, centre=centre, radius=radius, roughness=roughness, rng=rng)
+    return cut_pore(sheet, outline, erosion=erosion, rng=rng)
 
 
-def _check_reach(radius: float, reach: float, box: FloatArray) -> None:
-    if not (np.isfinite(radius) and radius > 0):
-        raise ValueError(f"radius must be > 0 Å, got {radius}")
-    if reach >= box.min() / 2:
-        raise ValueError(
-            f"pore must be narrower than the box: it reaches {reach:g} Å from its centre, half of the box "
-            f"{box.tolist()} Å is {box.min() / 2:g} Å"
-        )
-
-
-def _from_centre(sheet: RingedSheet, centre: ArrayLike) -> FloatArray:
-    """Return the shortest vector from the centre to every atom, (N, 2) [Å]."""
-    return shortest_image(sheet.positions - as_points(np.atleast_2d(centre), "centre"), sheet.box)
-
-
-def _random_contour(angles: FloatArray, rng: Generator) -> FloatArray:
-    """Return a random smooth function of the angle, its largest deviation from zero being 1."""
-    amplitudes = rng.normal(size=len(_HARMONICS)) / _HARMONICS
-    phases = rng.uniform(0, 2 * np.pi, len(_HARMONICS))
-    around = np.linspace(0, 2 * np.pi, _N_DIRECTIONS, endpoint=False)
-    values = np.cos(np.concatenate([angles, around])[:, None] * _HARMONICS + phases) @ amplitudes
-    return np.clip(values[: len(angles)] / np.abs(values[len(angles) :]).max(), -1, 1)
-
-
-def _without(sheet: RingedSheet, is_removed: BoolArray) -> RingedSheet:
-    """Return the largest piece of the sheet without the removed atoms and without loose ends."""
-    if is_removed.all():
-        raise ValueError("pore must leave atoms, got none outside it")
-    rest = with_atoms(sheet, ~is_removed)
-    rest = with_atoms(rest, _is_in_largest_piece(rest.bonds, len(rest.positions)))
-    while (coordination_numbers(rest) < 2).any():
-        rest = with_atoms(rest, coordination_numbers(rest) >= 2)
-    if len(rest.positions) == 0:
-        raise ValueError("pore must leave a connected sheet, got only loose chains of atoms outside it")
+def _eroded(bonds: IntArray, is_kept: BoolArray, erosion: float, rng: Generator) -> BoolArray:
+    """Take atoms away from the rim, each drawn from all that are on it by then."""
+    is_cut = is_kept[bonds[:, 0]] != is_kept[bonds[:, 1]]
+    on_rim = np.unique(bonds[is_cut][is_kept[bonds[is_cut]]])
+    n_taken = rng.binomial(len(on_rim), erosion)
+    starts, partners = _partners(bonds, len(is_kept))
+    rest, rim = is_kept.copy(), on_rim.tolist()
+    for draw in rng.random(n_taken).tolist():
+        if not rim:
+            break
+        place = int(draw * len(rim))
+        atom, rim[place] = rim[place], rim[-1]
+        rim.pop()
+        rest[atom] = False
+        known = set(rim)
+        rim += [
+            partner
+            for partner in partners[starts[atom] : starts[atom + 1]].tolist()
+            if rest[partner] and partner not in known
+        ]
     return rest
 
 
-def _is_in_largest_piece(bonds: IntArray, n_atoms: int) -> BoolArray:
-    """Say which atoms belong to the largest connected piece, (N,)."""
+def _partners(bonds: IntArray, n_atoms: int) -> tuple[IntArray, IntArray]:
+    """Return the partners of all atoms after one another, and where those of each start, and the end."""
+    both = bonds.T.ravel()
+    order = np.argsort(both, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(both, minlength=n_atoms))])
+    return starts, bonds[:, ::-1].T.ravel()[order]
+
+
+def _largest_sheet(sheet: RingedSheet, is_kept: BoolArray) -> RingedSheet:
+    """Return the largest piece of what is kept, without loose ends."""
+    if not is_kept.any():
+        raise ValueError("pore must leave atoms, got none outside it")
+    n_atoms = len(is_kept)
+    bonds = sheet.bonds[is_kept[sheet.bonds].all(axis=1)]
+    rest = is_kept & _is_in_largest_piece(bonds, is_kept)
+    while True:
+        bonds = bonds[rest[bonds].all(axis=1)]
+        is_loose = rest & (np.bincount(bonds.ravel(), minlength=n_atoms) < 2)
+        if not is_loose.any():
+            break
+        rest &= ~is_loose
+    if not rest.any():
+        raise ValueError("pore must leave a connected sheet, got only loose chains of atoms outside it")
+    return with_atoms(sheet, rest)
+
+
+def _is_in_largest_piece(bonds: IntArray, is_kept: BoolArray) -> BoolArray:
+    """Say which atoms belong to the largest connected piece of those kept, (N,)."""
+    n_atoms = len(is_kept)
     graph = csr_array((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=(n_atoms, n_atoms))
     piece = connected_components(graph, directed=False)[1]
-    return piece == np.bincount(piece).argmax()
+    return piece == np.bincount(piece[is_kept]).argmax()

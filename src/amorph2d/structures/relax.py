@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.sparse import csr_array
+from numpy.typing import ArrayLike
 
-from amorph2d.arrays import FloatArray, IntArray
-from amorph2d.structures.network import RingedSheet, bond_vectors, coordination_numbers, moved
+from amorph2d.arrays import FloatArray
+from amorph2d.structures.network import RingedSheet, moved
 from amorph2d.structures.sheet import Sheet
+from amorph2d.structures.springs import Springs, build_springs, relax_springs, spring_energy
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,7 @@ def relax_network(
     potential: KeatingPotential = GRAPHENE,
     tolerance: float = 0.01,
     max_iterations: int = 2000,
+    bond_lengths: ArrayLike | None = None,
 ) -> RingedSheet:
     """Move the atoms of a network, and its box edges, to the next minimum of the Keating energy.
 
@@ -65,6 +65,9 @@ def relax_network(
         Largest force along x or y on any atom at the end, > 0 [eV/Å].
     max_iterations
         Most iterations of the minimisation, ≥ 1; what is reached by then is returned.
+    bond_lengths
+        Rest length of each bond, (B,), all > 0, where they differ from that of the potential: bonds of
+        dopants, and nitrides [Å].
 
     Returns
     -------
@@ -75,11 +78,12 @@ def relax_network(
     Raises
     ------
     ValueError
-        If `tolerance` or `max_iterations` is out of its bounds, or the sheet has no bonds.
+        If `tolerance`, `max_iterations` or `bond_lengths` is out of its bounds, or the sheet has no bonds.
 
     References
     ----------
-    Keating, Phys. Rev. 145, 637 (1966), doi:10.1103/PhysRev.145.637, eq. 2.
+    Keating, Phys. Rev. 145, 637 (1966), doi:10.1103/PhysRev.145.637, eq. 2. Nocedal and Wright, Numerical
+    Optimization, 2nd ed. (2006), algorithm 7.4: the limited-memory BFGS minimiser.
     """
     if not tolerance > 0:
         raise ValueError(f"tolerance must be > 0 eV/Å, got {tolerance}")
@@ -87,34 +91,22 @@ def relax_network(
         raise ValueError(f"max_iterations must be ≥ 1, got {max_iterations}")
     if len(sheet.bonds) == 0:
         raise ValueError("sheet must have bonds, got none")
-    energy = _energy_function(sheet, potential)
-    n_atoms = len(sheet.positions)
-    found = minimize(
-        _in_stretched_box(energy, sheet.box, n_atoms),
-        np.concatenate([sheet.positions.ravel(), [0.0, 0.0]]),
-        jac=True,
-        method="L-BFGS-B",
-        options={
-            "maxiter": max_iterations,
-            "maxfun": 2 * max_iterations,
-            "gtol": tolerance,
-            "ftol": 0.0,
-            "maxcor": 20,
-        },
+    springs = _springs(sheet, potential, bond_lengths)
+    positions, box = relax_springs(
+        springs, sheet.positions, sheet.box, tolerance=tolerance, max_iterations=max_iterations
     )
-    stretch = 1 + found.x[-2:] / _strain_scale(n_atoms)
-    return moved(sheet, found.x[:-2].reshape(-1, 2) * stretch, sheet.box * stretch)
+    return moved(sheet, positions, box)
 
 
 def keating_energy(
-    sheet: Sheet, *, potential: KeatingPotential = GRAPHENE
+    sheet: Sheet, *, potential: KeatingPotential = GRAPHENE, bond_lengths: ArrayLike | None = None
 ) -> tuple[float, FloatArray, FloatArray]:
     r"""Return the energy of a network and its gradients.
 
     .. math::
 
-        E = \frac{3 α}{16 d²} Σ_{ij} (r_{ij}² - d²)²
-            + \frac{3 β}{8 d²} Σ_{jik} (r_{ij}·r_{ik} + d²/2)²
+        E = Σ_{ij} \frac{3 α}{16 d_{ij}²} (r_{ij}² - d_{ij}²)²
+            + Σ_{jik} \frac{3 β}{8 d_{ij} d_{ik}} (r_{ij}·r_{ik} + d_{ij} d_{ik}/2)²
 
     over all bonds ij and all pairs of bonds ij, ik of an atom i.
 
@@ -124,6 +116,8 @@ def keating_energy(
         Network, in any state.
     potential
         Springs; those of graphene if not given.
+    bond_lengths
+        Rest length of each bond, (B,), all > 0, where they differ from that of the potential [Å].
 
     Returns
     -------
@@ -134,80 +128,29 @@ def keating_energy(
     strain_gradient
         Derivative with respect to the strain of positions and box along x and y, (2,) [eV].
 
+    Raises
+    ------
+    ValueError
+        If `bond_lengths` is out of its bounds.
+
     References
     ----------
     Keating, Phys. Rev. 145, 637 (1966), doi:10.1103/PhysRev.145.637, eq. 2, in the plane.
     """
-    return _energy_function(sheet, potential)(sheet.positions, sheet.box)
+    return spring_energy(_springs(sheet, potential, bond_lengths), sheet.positions, sheet.box)
 
 
-_Energy = Callable[[FloatArray, FloatArray], tuple[float, FloatArray, FloatArray]]
-
-
-def _energy_function(sheet: Sheet, potential: KeatingPotential) -> _Energy:
-    """Return the energy as a function of positions and box, for the bonds of `sheet`."""
-    n_atoms, n_bonds = len(sheet.positions), len(sheet.bonds)
-    first, second = sheet.bonds.T
-    straight = sheet.positions[second] - sheet.positions[first]
-    images = np.rint((bond_vectors(sheet) - straight) / sheet.box)
-    bonds = np.arange(n_bonds)
-    differences = _signed_matrix(bonds, second, (n_bonds, n_atoms)) - _signed_matrix(
-        bonds, first, (n_bonds, n_atoms)
+def _springs(sheet: Sheet, potential: KeatingPotential, bond_lengths: ArrayLike | None) -> Springs:
+    """Return the springs of a sheet, with the potential's bond length where none are given."""
+    n_bonds = len(sheet.bonds)
+    rests = np.full(n_bonds, potential.bond_length) if bond_lengths is None else np.array(bond_lengths, float)
+    if rests.shape != (n_bonds,):
+        raise ValueError(f"bond_lengths must be one for each of the {n_bonds} bonds, got shape {rests.shape}")
+    if not (np.isfinite(rests) & (rests > 0)).all():
+        raise ValueError(f"bond_lengths must be > 0 Å, got {rests.min()}")
+    return build_springs(
+        sheet,
+        rests,
+        bond_stiffness=potential.bond_stiffness,
+        angle_stiffness=potential.angle_stiffness,
     )
-    differences_t = differences.T.tocsr()
-    left, right = _arm_pairs(sheet)
-    arms = np.concatenate([left, right])
-    gather_t = _signed_matrix(arms, np.arange(len(arms)), (2 * n_bonds, len(arms)))
-    target = potential.bond_length**2
-    bond_scale = 3 * potential.bond_stiffness / (16 * target)
-    angle_scale = 3 * potential.angle_stiffness / (8 * target)
-
-    def energy(positions: FloatArray, box: FloatArray) -> tuple[float, FloatArray, FloatArray]:
-        vectors = differences @ positions + images * box
-        excess = np.einsum("ij,ij->i", vectors, vectors) - target
-        both = np.concatenate([vectors, -vectors])
-        one, other = both[left], both[right]
-        bend = np.einsum("ij,ij->i", one, other) + target / 2
-        arm_gradient = gather_t @ (np.concatenate([other, one]) * np.tile(2 * angle_scale * bend, 2)[:, None])
-        slope = arm_gradient[:n_bonds] - arm_gradient[n_bonds:] + (4 * bond_scale * excess)[:, None] * vectors
-        total = bond_scale * (excess @ excess) + angle_scale * (bend @ bend)
-        return float(total), differences_t @ slope, np.einsum("ij,ij->j", slope, vectors)
-
-    return energy
-
-
-def _signed_matrix(rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> csr_array:
-    """Return the sparse matrix with ones at the given places."""
-    return csr_array((np.ones(len(rows)), (rows, columns)), shape=shape)
-
-
-def _arm_pairs(sheet: Sheet) -> tuple[IntArray, IntArray]:
-    """Return all pairs of arms of an atom; arm k is bond k from its first atom, arm B + k from its second."""
-    arms = np.argsort(sheet.bonds.T.ravel(), kind="stable")
-    counts = coordination_numbers(sheet)
-    starts = np.cumsum(counts) - counts
-    pairs = [np.empty((0, 2), dtype=np.int64)]
-    for count in np.unique(counts[counts > 1]):
-        own = arms[starts[counts == count][:, None] + np.arange(count)]
-        pairs.append(own[:, np.column_stack(np.triu_indices(count, 1))].reshape(-1, 2))
-    left, right = np.concatenate(pairs).T
-    return left, right
-
-
-def _strain_scale(n_atoms: int) -> float:
-    """Return the factor [Å] that makes the box as stiff an unknown as one atom."""
-    return 3 * float(np.sqrt(n_atoms))
-
-
-def _in_stretched_box(
-    energy: _Energy, box: FloatArray, n_atoms: int
-) -> Callable[[FloatArray], tuple[float, FloatArray]]:
-    """Return the energy as a function of one vector: positions in the unstretched box, then the stretch."""
-    scale = _strain_scale(n_atoms)
-
-    def scaled(unknowns: FloatArray) -> tuple[float, FloatArray]:
-        stretch = 1 + unknowns[-2:] / scale
-        value, gradient, strain_gradient = energy(unknowns[:-2].reshape(-1, 2) * stretch, box * stretch)
-        return value, np.concatenate([(gradient * stretch).ravel(), strain_gradient / stretch / scale])
-
-    return scaled

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from numpy.random import Generator
 from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
-from amorph2d.arrays import BoolArray, FloatArray, as_points
+from amorph2d.arrays import FloatArray, IntArray, as_points
 from amorph2d.structures.periodic import as_box, wrap
 from amorph2d.structures.triangulation import (
     cell_areas_and_centroids,
@@ -53,33 +54,67 @@ def poisson_disk_seeds(box: ArrayLike, *, spacing: float, rng: Generator) -> Flo
     """
     edges = as_box(box)
     _check_spacing(spacing, edges)
-    seeds = np.empty((0, 2))
+    # A cell is so small that it holds one seed at most.
     counts = np.ceil(edges * np.sqrt(2) / spacing).astype(np.int64)
-    cell, active = edges / counts, np.indices(counts.tolist()).reshape(2, -1).T
+    seeds = np.full((*counts, 2), np.nan)
+    active, parts = np.indices(counts.tolist()).reshape(2, -1).T, 1
     while len(active):
-        for _ in range(_DARTS_PER_LEVEL):
-            darts = wrap((active + rng.random(active.shape)) * cell, edges)
-            darts = rng.permutation(darts[_distances(darts, seeds, edges) >= spacing])
-            seeds = np.concatenate([seeds, darts[_is_first(darts, edges, spacing)]])
-        cell, active = cell / 2, (2 * active[:, None] + _QUARTERS).reshape(-1, 2)
-        centres = wrap((active + 0.5) * cell, edges)
-        active = active[_distances(centres, seeds, edges) + np.hypot(*cell) / 2 >= spacing]
-    return seeds
+        darts = rng.random((_DARTS_PER_LEVEL, len(active), 2))
+        for dart in darts:
+            _throw(seeds, rng.permutation(active), parts, dart, edges, spacing)
+        parts *= 2
+        active = _with_room(seeds, (2 * active[:, None] + _QUARTERS).reshape(-1, 2), parts, edges, spacing)
+    return wrap(seeds[np.isfinite(seeds[..., 0])], edges)
 
 
-def _distances(points: FloatArray, seeds: FloatArray, box: FloatArray) -> FloatArray:
-    """Return the distance of every point to its nearest seed, infinite without seeds, (N,) [Å]."""
-    if len(seeds) == 0:
-        return np.full(len(points), np.inf)
-    return np.asarray(cKDTree(seeds, boxsize=box).query(points)[0])
+@njit(cache=True)
+def _nearest(
+    seeds: FloatArray, column: int, row: int, x: float, y: float, box: FloatArray
+) -> float:  # pragma: no cover
+    """Squared distance of a point in a cell to the nearest seed in the cells around it, 2 to each side."""
+    n_columns, n_rows = seeds.shape[:2]
+    nearest = np.inf
+    for i in range(column - 2, column + 3):
+        for j in range(row - 2, row + 3):
+            seed = seeds[i % n_columns, j % n_rows]
+            if np.isnan(seed[0]):
+                continue
+            dx, dy = x - seed[0], y - seed[1]
+            dx -= box[0] * np.rint(dx / box[0])
+            dy -= box[1] * np.rint(dy / box[1])
+            nearest = min(nearest, dx * dx + dy * dy)
+    return nearest
 
 
-def _is_first(points: FloatArray, box: FloatArray, distance: float) -> BoolArray:
-    """Say which points come before all others that are closer than `distance`, (N,)."""
-    is_first = np.ones(len(points), dtype=bool)
-    pairs = cKDTree(points, boxsize=box).query_pairs(distance, output_type="ndarray")
-    is_first[pairs.max(axis=1, initial=-1)] = False
-    return is_first
+@njit(cache=True)
+def _throw(
+    seeds: FloatArray, active: IntArray, parts: int, darts: FloatArray, box: FloatArray, spacing: float
+) -> None:  # pragma: no cover
+    """Throw one dart into every active part of a cell; it stays if no seed is too close."""
+    width, height = box[0] / seeds.shape[0] / parts, box[1] / seeds.shape[1] / parts
+    for k in range(len(active)):
+        column, row = active[k, 0] // parts, active[k, 1] // parts
+        if not np.isnan(seeds[column, row, 0]):
+            continue
+        x, y = (active[k, 0] + darts[k, 0]) * width, (active[k, 1] + darts[k, 1]) * height
+        if _nearest(seeds, column, row, x, y, box) >= spacing * spacing:
+            seeds[column, row, 0], seeds[column, row, 1] = x, y
+
+
+@njit(cache=True)
+def _with_room(
+    seeds: FloatArray, active: IntArray, parts: int, box: FloatArray, spacing: float
+) -> IntArray:  # pragma: no cover
+    """Return the parts of cells that one seed alone does not cover."""
+    width, height = box[0] / seeds.shape[0] / parts, box[1] / seeds.shape[1] / parts
+    reach = np.hypot(width, height) / 2
+    is_kept = np.zeros(len(active), dtype=np.bool_)
+    for k in range(len(active)):
+        column, row = active[k, 0] // parts, active[k, 1] // parts
+        if np.isnan(seeds[column, row, 0]):
+            x, y = (active[k, 0] + 0.5) * width, (active[k, 1] + 0.5) * height
+            is_kept[k] = np.sqrt(_nearest(seeds, column, row, x, y, box)) + reach >= spacing
+    return active[is_kept]
 
 
 def relaxed_seeds(seeds: ArrayLike, box: ArrayLike, *, n_iterations: int) -> FloatArray:

@@ -63,9 +63,15 @@ def describe_set(simulated: SimulatedSet) -> tuple[Figure, pd.DataFrame]:
     from amorph2d.plotting.micrographs import family_sheet
 
     recipes = pd.DataFrame(simulated.recipes)
-    chosen = recipes.groupby("family").head(EXAMPLES).index
+    chosen = recipes.drop_duplicates("specimen").groupby("family").head(EXAMPLES).index
     figure = family_sheet([simulated[k] for k in chosen], per_family=EXAMPLES)
-    counts = recipes.groupby(["split", "family", "seeds"]).agg(
-        images=("index", "size"), dose_low=("dose_per_area", "min"), dose_high=("dose_per_area", "max")
+    counts = recipes.groupby(["split", "family"]).agg(
+        images=("index", "size"),
+        specimens=("specimen", "nunique"),
+        porous=("pores", lambda pores: int((pores > 0).sum())),
+        layered=("layer", lambda layer: int((layer != "none").sum())),
+        soiled=("debris", lambda debris: int((debris != "none").sum())),
+        dose_low=("dose_per_area", "min"),
+        dose_high=("dose_per_area", "max"),
     )
     return figure, counts.reset_index()

@@ -1,0 +1,1 @@
+"""Adaptation of simulated sets to a microscope: measure its conditions, narrow the ranges, compare."""
