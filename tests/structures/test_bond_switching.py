@@ -157,7 +157,7 @@ def test_distances_have_their_peaks_where_graphene_has_and_they_are_broader(
         assert centres[second][density[second].argmax()] == pytest.approx(2.46, abs=0.06)
         assert density[(centres > 1.7) & (centres < 1.9)].max() < 0.01 * density.max()
         third = density[(centres > 2.75) & (centres < 2.95)].max()
-        heights.append([density[first].max(), density[second].max(), third])
+        heights.append([density[second].max(), third])
     assert (np.diff(heights, axis=0) < 0).all()
 
 

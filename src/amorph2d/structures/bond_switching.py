@@ -23,7 +23,7 @@ _SMALLEST_BOX = 15.0  # [bond lengths]: the atoms that one switch moves are then
 _FARTHEST_FRACTION = 0.02  # that consistent statistics may be from those asked for
 _MARGIN = 1.01  # by which the crystal is wider than the box that is asked for
 _MELTING_TEMPERATURE, _MELTING_TRIALS = 5.0, 1.5  # [eV], per atom
-_DISORDERED = 0.25  # share of rings other than hexagons from which on the crystal is quite forgotten
+_DISORDERED = 0.4  # share of rings other than hexagons from which on the crystal is quite forgotten
 # Stages of equal length, between which the whole sheet settles. The statistics move from those at the start
 # to those wanted while it is hot; then it cools. Energies are those for springs of graphene.
 _PROGRESS = np.minimum(np.arange(1, 11) / 8, 1.0)
@@ -59,7 +59,7 @@ def bond_switched_network(
     melting
         Trials per atom, ≥ 0, at 5 eV, where order is lost, before the wanted disorder is approached: after
         1.5 hardly any is left, without them the crystal's orientation is kept between the defects. If not
-        given, 1.5 where at most three quarters of the rings are to be hexagons, less the more there are,
+        given, 1.5 where at most 60 % of the rings are to be hexagons, less the more there are,
         and 0 with `temperature`.
     rotation
         Angle from the x axis to a zigzag row of the crystal's atoms [°].
@@ -80,7 +80,7 @@ def bond_switched_network(
     aim = _checked(edges, ring_fractions, temperature, potential=potential, n_trials=n_trials)
     if melting is None:
         disorder = 0.0 if isinstance(aim, float) else 1.0 - aim[6]
-        melting = _MELTING_TRIALS * min(1.0, disorder / _DISORDERED) ** 2
+        melting = _MELTING_TRIALS * min(1.0, disorder / _DISORDERED)
     if not (np.isfinite(melting) and melting >= 0):
         raise ValueError(f"melting must be ≥ 0 trials per atom, got {melting}")
     crystal = honeycomb_sheet(_MARGIN * edges, bond_length=bond_length, rotation=rotation)
