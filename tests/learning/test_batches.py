@@ -194,3 +194,26 @@ def test_no_images_and_unknown_kinds_are_refused(make_image, make_config):
         prepare_images([], make_config())
     with pytest.raises(ValueError, match="kind must be 'atom' or 'ring', got 'hole'"):
         true_sites(make_image(), "hole")
+
+
+def test_sites_under_something_else_are_not_asked_for():
+    mask = np.ones((20, 30), dtype=np.uint8)
+    mask[:, 10:20] = 2
+    mask[:, 20:] = 0
+    atoms = np.array([[1.0, 1.0], [1.9, 2.0], [2.1, 3.0], [4.9, 0.0], [5.8, 3.8]])
+    image = SimulatedImage(0, np.zeros((20, 30), np.float32), 0.2, atoms, atoms[:2], {}, mask=mask)
+    assert true_sites(image, "atom").tolist() == atoms[[0, 3, 4]].tolist()
+    assert true_sites(image, "ring").tolist() == atoms[:1].tolist()
+    bare = replace(image, mask=None)
+    assert np.array_equal(true_sites(bare, "atom"), atoms)
+
+
+def test_other_materials_are_prepared_at_the_spacing_of_carbon():
+    rng = np.random.default_rng(0)
+    pixels, atoms = rng.normal(size=(60, 80)).astype(np.float32), rng.uniform(0, 10, (9, 2))
+    carbon = SimulatedImage(0, pixels, 0.25, atoms, atoms, {"dose_per_area": 1.0})
+    recipe = {"length_scale": 4.0, "dose_per_area": 1.0}
+    large = SimulatedImage(0, pixels, 1.0, 4 * atoms, 4 * atoms, recipe)
+    first, second = (prepare_image(image, CONFIG) for image in (carbon, large))
+    assert np.array_equal(first.pixels, second.pixels)
+    assert first.sites[0] == pytest.approx(second.sites[0])

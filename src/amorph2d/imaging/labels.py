@@ -7,10 +7,10 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from amorph2d.arrays import FloatArray, IntArray, as_pairs, as_points
+from amorph2d.imaging.simulated import MONOLAYER, OTHER, VACUUM
 from amorph2d.structures.network import RingedSheet, bond_vectors
 from amorph2d.structures.periodic import unwrapped_polygons
 
-VACUUM, MONOLAYER, OTHER = 0, 1, 2
 BOND_REACH = 0.71  # half a bond of carbon: how far the sheet reaches beyond its outermost bonds [Å]
 ATOM_RADIUS = 1.7  # van der Waals radius of carbon: what an atom of a second layer or of debris covers [Å]
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from amorph2d.arrays import AnyArray, as_image
+from amorph2d.imaging.labels import OTHER
 from amorph2d.imaging.simulated import SimulatedImage, in_units_of_carbon
 from amorph2d.learning.config import FitParameters, NetworkConfig
 from amorph2d.learning.targets import REACH
@@ -98,7 +99,7 @@ def prepare_image(image: SimulatedImage, config: NetworkConfig) -> PreparedImage
 def _source(image: SimulatedImage) -> str:
     """Return the SHA-256 of an image as it was simulated: prepared, it would depend on the rounding."""
     digest = hashlib.sha256(repr((image.image.shape, image.sampling)).encode())
-    for array in (image.image, image.atoms, image.rings):
+    for array in (image.image, image.atoms, image.rings, np.empty(0) if image.mask is None else image.mask):
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
@@ -106,16 +107,27 @@ def _source(image: SimulatedImage) -> str:
 def true_sites(image: SimulatedImage, kind: str) -> NDArray[np.float64]:
     """Return the true positions of the sites of one kind, (N, 2) [Å].
 
+    Sites under a second layer, debris or adatoms are left out: nobody can tell them there, and a network that
+    is not asked to will not invent any.
+
     Raises
     ------
     ValueError
         If `kind` is neither ``atom`` nor ``ring``.
     """
-    if kind == "atom":
-        return image.atoms
-    if kind == "ring":
-        return image.rings
+    if kind in ("atom", "ring"):
+        sites = image.atoms if kind == "atom" else image.rings
+        return sites if image.mask is None else sites[_is_bare(image, image.mask, sites)]
     raise ValueError(f"kind must be 'atom' or 'ring', got {kind!r}")
+
+
+def _is_bare(
+    image: SimulatedImage, mask: NDArray[np.uint8], sites: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Say which sites lie where nothing lies on the sheet."""
+    nearest = np.rint(positions_to_pixels(sites, image.sampling)).astype(int)
+    rows, columns = np.clip(nearest, 0, np.array(mask.shape) - 1).T
+    return mask[rows, columns] != OTHER
 
 
 def prepare_images(images: Iterable[SimulatedImage], config: NetworkConfig) -> list[PreparedImage]:

@@ -92,8 +92,8 @@ def narrow_ranges(
         Ranges by name, as ``optics.focal_spread``, from a search among simulated candidates; they go before
         what the conditions say of the same parameters.
     contrast
-        Standard deviation of the signal relative to the mean in simulated images that look alike: with it dose
-        and illumination are known of images whose intensities are not proportional to electrons.
+        Standard deviation of the signal relative to the mean in simulated images that look alike: with it,
+        dose and illumination are known of images whose intensities are not proportional to electrons.
 
     Returns
     -------
