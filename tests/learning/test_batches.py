@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from amorph2d.imaging.simulated import SimulatedImage
 from amorph2d.learning.batches import (
     Crops,
     Draw,
@@ -208,12 +209,12 @@ def test_sites_under_something_else_are_not_asked_for():
     assert np.array_equal(true_sites(bare, "atom"), atoms)
 
 
-def test_other_materials_are_prepared_at_the_spacing_of_carbon():
+def test_other_materials_are_prepared_at_the_spacing_of_carbon(make_config):
     rng = np.random.default_rng(0)
     pixels, atoms = rng.normal(size=(60, 80)).astype(np.float32), rng.uniform(0, 10, (9, 2))
     carbon = SimulatedImage(0, pixels, 0.25, atoms, atoms, {"dose_per_area": 1.0})
     recipe = {"length_scale": 4.0, "dose_per_area": 1.0}
     large = SimulatedImage(0, pixels, 1.0, 4 * atoms, 4 * atoms, recipe)
-    first, second = (prepare_image(image, CONFIG) for image in (carbon, large))
+    first, second = (prepare_image(image, make_config()) for image in (carbon, large))
     assert np.array_equal(first.pixels, second.pixels)
     assert first.sites[0] == pytest.approx(second.sites[0])

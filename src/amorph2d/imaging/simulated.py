@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from amorph2d.arrays import Float32Array, FloatArray, IntArray
 
+VACUUM, MONOLAYER, OTHER = 0, 1, 2  # what a pixel of a mask shows
+
 
 @dataclass(frozen=True, eq=False)
 class SimulatedImage:

@@ -18,8 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from amorph2d.arrays import AnyArray, as_image
-from amorph2d.imaging.labels import OTHER
-from amorph2d.imaging.simulated import SimulatedImage, in_units_of_carbon
+from amorph2d.imaging.simulated import OTHER, SimulatedImage, in_units_of_carbon
 from amorph2d.learning.config import FitParameters, NetworkConfig
 from amorph2d.learning.targets import REACH
 from amorph2d.localisation.normalise import normalise

@@ -132,6 +132,6 @@ def _finish(axes: Axes, title: str, distances: pd.DataFrame, column: str) -> Non
     if not floor.empty:
         title += f"; between halves of the measured: {floor[column].iloc[0]:.3g}"
     axes.set_title(title, fontsize=8, color=MUTED, loc="left")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(framealpha=0.85, edgecolor="none", fontsize=8)
     axes.grid(color=RULE, linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)

@@ -19,7 +19,7 @@ from amorph2d.units import Sampling, as_sampling
 BIN = 0.05
 """Width of the bins of frequency in which spectra are compared [1/Å]."""
 
-FIELD = 32.0
+FIELD = 25.0
 """Side of the windows in which these spectra are taken: peaks are then equally sharp in all of them [Å]."""
 
 _LEVELS = (np.arange(400) + 0.5) / 400  # of the quantiles that stand for a distribution of grey values

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +17,13 @@ from amorph2d.imaging.adaptation.config import ComparisonParameters
 from amorph2d.imaging.adaptation.spectra import radial_spectrum
 from amorph2d.units import Sampling, as_sampling
 
+F = TypeVar("F", bound=str)
+
 _PEAKED = 4.0  # mean over median in the first ring from which a sheet counts as a crystal
+
+
+CRYSTALS = ("graphene", "boron_nitride")
+"""Families whose spectra have Bragg peaks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +47,21 @@ class Measured:
     clean: Appearance
     halves: tuple[Appearance, Appearance]
     is_crystal: bool
+
+
+def mostly_crystalline(items: Sequence[Measured]) -> bool:
+    """Whether more than half of some micrographs show crystals."""
+    return 2 * sum(item.is_crystal for item in items) > len(items)
+
+
+def comparable_families(families: Mapping[F, float], *, is_crystal: bool) -> dict[F, float]:
+    """Return the families that a set of crystals, or of amorphous sheets, is fairly compared with.
+
+    A crystal differs from an amorphous sheet under any conditions, so sets are compared by what they share;
+    all families where none of the kind has any weight.
+    """
+    alike = {name: weight for name, weight in families.items() if (name in CRYSTALS) == is_crystal and weight}
+    return alike or dict(families)
 
 
 def measure_micrograph(

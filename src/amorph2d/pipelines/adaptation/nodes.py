@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,14 @@ import pandas as pd
 from amorph2d.arrays import as_records
 from amorph2d.imaging.adaptation.config import AdaptationParameters
 from amorph2d.imaging.config import ComputingParameters, SynthesisParameters
+from amorph2d.imaging.simulated import SimulatedImage
 from amorph2d.pipelines.types import Appearances, Figure, Measured, MicrographLoader, SimulatedSet
 
 logger = logging.getLogger(__name__)
 
 ANALYSED, NOT_ANALYSED, POOLED = "analysed", "not analysed", "pooled"
 EXAMPLES = 3  # micrographs of each kind in the figure
+SHARD = 4  # images of the yardstick that are simulated together
 
 
 def measure_micrographs(
@@ -73,6 +75,7 @@ def match_ranges(
     measured: Mapping[str, Measured], synthesis: SynthesisParameters, parameters: AdaptationParameters
 ) -> tuple[SynthesisParameters, dict[str, Any], pd.DataFrame, pd.DataFrame]:
     """Narrow the ranges to what was measured, then to the simulated candidates that look alike."""
+    from amorph2d.imaging.adaptation.measured import mostly_crystalline
     from amorph2d.imaging.adaptation.narrow import narrow_ranges
     from amorph2d.imaging.adaptation.search import search_conditions
 
@@ -83,7 +86,7 @@ def match_ranges(
         first.parameters,
         search=parameters.search,
         comparison=parameters.comparison,
-        is_crystal=2 * sum(item.is_crystal for item in measured.values()) > len(measured),
+        is_crystal=mostly_crystalline(list(measured.values())),
     )
     matched = narrow_ranges(
         synthesis, conditions, adaptation=parameters, found=found.ranges, contrast=found.contrast
@@ -94,28 +97,35 @@ def match_ranges(
 
 
 def simulate_yardstick(
-    synthesis: SynthesisParameters, parameters: AdaptationParameters, computing: ComputingParameters
+    measured: Mapping[str, Measured],
+    synthesis: SynthesisParameters,
+    parameters: AdaptationParameters,
+    computing: ComputingParameters,
 ) -> Appearances:
     """Simulate a few images of the unmatched ranges: what the adaptation has to be better than."""
     from amorph2d.imaging.adaptation.compare import appearance
+    from amorph2d.imaging.adaptation.measured import comparable_families, mostly_crystalline
     from amorph2d.imaging.recipes import draw_recipes
     from amorph2d.imaging.simulated import in_units_of_carbon
     from amorph2d.pipelines.synthesis.scheduling import simulate_shards
 
-    families = parameters.families or synthesis.structures.families
+    families = comparable_families(
+        parameters.families or synthesis.structures.families,
+        is_crystal=mostly_crystalline(list(measured.values())),
+    )
     unmatched = synthesis.model_copy(
         update={
             "n_images": parameters.comparison.n_images,
             "images_per_specimen": 1,
-            "structures": synthesis.structures.model_copy(update={"families": dict(families)}),
+            "structures": synthesis.structures.model_copy(update={"families": families}),
         }
     )
     rows = as_records(draw_recipes(unmatched))
-    shards = {f"{k:05d}": rows[k : k + 4] for k in range(0, len(rows), 4)}
+    shards = {f"{k:05d}": rows[k : k + SHARD] for k in range(0, len(rows), SHARD)}
     found = {
         name: [
-            appearance(item.image, item.sampling, comparison=parameters.comparison)
-            for item in map(in_units_of_carbon, images)
+            appearance(image.image, image.sampling, comparison=parameters.comparison)
+            for image in map(in_units_of_carbon, images)
         ]
         for name, images in simulate_shards(shards, computing)
     }
@@ -131,12 +141,10 @@ def compare_with_measured(
 ) -> tuple[Figure, pd.DataFrame]:
     """Compare images of the matched set with the micrographs, and show examples of both."""
     from amorph2d.imaging.adaptation.compare import appearance, compare_sets
-    from amorph2d.imaging.simulated import in_units_of_carbon
     from amorph2d.plotting.spectra import comparison_figure
 
-    chosen = np.unique(np.linspace(0, len(simulated) - 1, parameters.comparison.n_images).round().astype(int))
-    images = [in_units_of_carbon(simulated[int(k)]) for k in chosen]
     items = list(measured.values())
+    images = _comparable_images(simulated, items, parameters.comparison.n_images)
     comparison = compare_sets(
         [item.whole for item in items],
         [appearance(image.image, image.sampling, comparison=parameters.comparison) for image in images],
@@ -154,3 +162,17 @@ def compare_with_measured(
     for row in comparison.distances.itertuples():
         logger.info("%s: spectrum %.3f, grey values %.3f", row.set, row.spectrum, row.grey_values)
     return comparison_figure(comparison, measured=shown, simulated=like), comparison.distances
+
+
+def _comparable_images(
+    simulated: SimulatedSet, measured: Sequence[Measured], n_images: int
+) -> list[SimulatedImage]:
+    """Images spread over those of a set that show what the micrographs show, in units of carbon."""
+    from amorph2d.imaging.adaptation.measured import comparable_families, mostly_crystalline
+    from amorph2d.imaging.simulated import in_units_of_carbon
+
+    families = [str(recipe["family"]) for recipe in simulated.recipes]
+    alike = comparable_families(dict.fromkeys(families, 1.0), is_crystal=mostly_crystalline(measured))
+    places = [k for k, family in enumerate(families) if family in alike]
+    chosen = np.unique(np.linspace(0, len(places) - 1, n_images).round().astype(int))
+    return [in_units_of_carbon(simulated[places[k]]) for k in chosen]

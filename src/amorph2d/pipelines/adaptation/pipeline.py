@@ -48,7 +48,7 @@ def create_pipeline(**_: object) -> Pipeline:
     after = [
         node(
             nodes.simulate_yardstick,
-            inputs=["params:synthesis", "params:adaptation", "params:computing"],
+            inputs=["measured", "params:synthesis", "params:adaptation", "params:computing"],
             outputs="yardstick",
             name="simulate_yardstick",
         ),
