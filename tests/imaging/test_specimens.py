@@ -14,7 +14,8 @@ FAMILIES = (
 def recipe_of(family, **changes):
     scale = LENGTH_SCALES.get(family, 1.0)
     given = {"family": family, "length_scale": scale, "rows": 120, "columns": 160, "sampling": 0.2 * scale}
-    return plain_recipe(**(given | {"hexagons": 0.7, "structure_seed": 4} | changes))
+    given |= {"hexagons": 0.7, "structure_seed": 4, "grains": 3 if family == "polycrystal" else 0}
+    return plain_recipe(**(given | changes))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -40,6 +41,12 @@ def test_recipe_alone_decides_the_specimen(family):
     if family not in ("graphene", "boron_nitride"):
         other = build_specimen(recipe_of(family, structure_seed=5))
         assert not np.array_equal(first.sheet.positions, other.sheet.positions)
+
+
+def test_granular_sheet_has_the_wanted_rings():
+    sheet = build_specimen(recipe_of("switched", hexagons=0.75, grains=3, rows=200, columns=220)).sheet
+    shares = np.bincount(sheet.ring_sizes, minlength=9) / len(sheet.ring_sizes)
+    assert shares[[5, 6, 7, 8]] == pytest.approx([ring_fractions(0.75)[n] for n in (5, 6, 7, 8)], abs=0.03)
 
 
 def test_elements_are_those_of_the_material():

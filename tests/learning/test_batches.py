@@ -201,7 +201,7 @@ def test_sites_under_something_else_are_not_asked_for():
     mask = np.ones((20, 30), dtype=np.uint8)
     mask[:, 10:20] = 2
     mask[:, 20:] = 0
-    atoms = np.array([[1.0, 1.0], [1.9, 2.0], [2.1, 3.0], [4.9, 0.0], [5.8, 3.8]])
+    atoms = np.array([[1.0, 1.0], [2.3, 2.0], [3.5, 3.0], [4.9, 0.0], [5.8, 3.8]])
     image = SimulatedImage(0, np.zeros((20, 30), np.float32), 0.2, atoms, atoms[:2], {}, mask=mask)
     assert true_sites(image, "atom").tolist() == atoms[[0, 3, 4]].tolist()
     assert true_sites(image, "ring").tolist() == atoms[:1].tolist()

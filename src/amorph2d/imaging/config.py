@@ -88,7 +88,10 @@ class StructureRanges(_Parameters):
         description="relaxed, polycrystal: atoms of the smallest ring that a sheet may have, 3 to 5"
     )
     grains: Annotated[CountRange, AfterValidator(_positive)] = Field(
-        description="polycrystal: grains in the box"
+        description="polycrystal, and switched that starts from one: grains in the box"
+    )
+    granular: Share = Field(
+        description="switched: share of the sheets with 60 % hexagons or more that start from a polycrystal"
     )
     jitter: NonNegativeRange = Field(description="polycrystal: displacement of the seeds, per axis [Å]")
     hexagons: Annotated[ShareRange, AfterValidator(_positive)] = Field(
@@ -193,7 +196,9 @@ class OpticsRanges(_Parameters):
     trefoil: NonNegativeRange = Field(description="Three-fold astigmatism C23 [Å]")
     coma: NonNegativeRange = Field(description="Coma C21 [Å]")
     focal_spread: PositiveRange = Field(description="Focal spread, 1/e half width [Å]")
-    angular_spread: NonNegativeRange = Field(description="Angular spread of the illumination [mrad]")
+    angular_spread: NonNegativeRange = Field(
+        description="Angular spread of the illumination; scaled with the material [mrad]"
+    )
     aperture: PositiveRange = Field(
         description="Objective aperture as the highest frequency that passes; scaled with the material [1/Å]"
     )
@@ -218,6 +223,9 @@ class DetectorRanges(_Parameters):
     )
     dose_per_area: PositiveRange = Field(
         description="Dose, drawn log-uniformly; scaled with the material [e⁻/Å²]"
+    )
+    polymer_dose: PositiveRange = Field(
+        description="Dose of the polymer family, drawn log-uniformly, not scaled [e⁻/Å²]"
     )
     mtf_floor: NonNegativeRange = Field(description="MTF at high frequency, C of the MTF formula")
     mtf_width: PositiveRange = Field(description="Width ω of the MTF in units of the Nyquist frequency")

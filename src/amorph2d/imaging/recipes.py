@@ -25,6 +25,7 @@ SPLITS = ("training", "validation", "test")
 LENGTH_SCALES = {"silica": silica.LENGTH_SCALE, "polymer": molecular.LENGTH_SCALE}
 CRYSTALS = ("graphene", "boron_nitride")
 NETWORKS = ("switched", *LENGTH_SCALES)  # families whose rings come from bond switching
+GRANULAR = 0.6  # share of hexagons from which a switched sheet may start from a polycrystal
 BAND = (0.35, 0.9)  # frequencies in which neighbouring atoms of carbon are told apart [1/Å]
 
 # What an image of a flat, perfect sheet under a perfect microscope has: the neutral value of every column.
@@ -43,7 +44,7 @@ PLAIN: dict[str, Any] = {
     "ring_area": 5.24,
     "lloyd_iterations": 0,
     "smallest_ring": 5,
-    "grains": 1,
+    "grains": 0,
     "jitter": 0.0,
     "hexagons": 1.0,
     "rotation": 0.0,
@@ -213,13 +214,14 @@ def _draw_structure(ranges: StructureRanges, rng: np.random.Generator) -> dict[s
         "ripple": _uniform(ranges.ripple, rng),
         "wavelength": _uniform(ranges.wavelength, rng),
     }
+    is_granular = rng.random() < ranges.granular and drawn["hexagons"] >= GRANULAR
     is_tilted = rng.random() < ranges.tilted
     drawn |= {"tilt": _uniform(ranges.tilt, rng), "tilt_direction": float(rng.uniform(0, 360))}
     unused = {
         "ring_area": family != "voronoi",
         "lloyd_iterations": family != "relaxed",
         "smallest_ring": family not in ("relaxed", "polycrystal"),
-        "grains": family != "polycrystal",
+        "grains": not (family == "polycrystal" or (family == "switched" and is_granular)),
         "jitter": family != "polycrystal",
         "hexagons": family not in NETWORKS,
         "rotation": family not in CRYSTALS,
@@ -323,7 +325,7 @@ def _draw_optics(
         "Cs": _uniform(ranges.Cs, rng),
         "C5": _uniform(ranges.C5, rng),
         "focal_spread": _uniform(ranges.focal_spread, rng),
-        "angular_spread": _uniform(ranges.angular_spread, rng),
+        "angular_spread": _uniform(ranges.angular_spread, rng) / scale,
         "semiangle_cutoff": 1e3 * aperture * wavelength(recipe["energy"]),
     }
     for name in ("astigmatism", "trefoil", "coma"):
@@ -356,10 +358,12 @@ def _draw_detector(
         "mtf_floor", "mtf_width", "mtf_exponent", "readout_noise", "gain_noise", "gradient", "vignetting",
         "unevenness", "anisotropy", "barrel", "wobble",
     )  # fmt: skip
+    dose = _log_uniform(ranges.dose_per_area, rng) / recipe["length_scale"] ** 2
+    faint = _log_uniform(ranges.polymer_dose, rng)
     drawn = {
         "noise_seed": int(rng.integers(2**63)),
         "sampling": recipe["specimen_sampling"] * _uniform(ranges.zoom, rng),
-        "dose_per_area": _log_uniform(ranges.dose_per_area, rng) / recipe["length_scale"] ** 2,
+        "dose_per_area": faint if recipe["family"] == "polymer" else dose,
         **{name: _uniform(getattr(ranges, name), rng) for name in others},
         "gradient_direction": float(rng.uniform(0, 360)),
         "anisotropy_direction": float(rng.uniform(0, 180)),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from amorph2d.arrays import FloatArray
-from amorph2d.structures.bond_switching import bond_switched_network
+from amorph2d.structures.bond_switching import bond_switched_network, switch_bonds
 from amorph2d.structures.debris import adatoms, amorphous_carbon, hydrocarbon
 from amorph2d.structures.defects import insert_defects
 from amorph2d.structures.deformation import ripple, strain_field
@@ -94,6 +94,11 @@ def _polycrystal(recipe: Recipe, box: FloatArray, rng: np.random.Generator) -> R
 
 
 def _switched(recipe: Recipe, box: FloatArray, rng: np.random.Generator) -> RingedSheet:
+    if recipe["grains"]:
+        grains = _polycrystal(recipe, np.maximum(box, SMALLEST_SWITCHED), rng)
+        potential = replace(GRAPHENE, bond_length=recipe["bond_length"])
+        wanted = ring_fractions(recipe["hexagons"])
+        return switch_bonds(grains, ring_fractions=wanted, potential=potential, rng=rng)
     return bond_switched_network(
         np.maximum(box, SMALLEST_SWITCHED),
         ring_fractions=ring_fractions(recipe["hexagons"]),

@@ -88,6 +88,7 @@ def draw_spectra(axes: Axes, comparison: Comparison) -> None:
         label = _label(name, comparison.distances, "spectrum")
         axes.semilogy(item.frequency[known], item.density[known], label=label, **_STYLES[name])
     axes.set(xlabel="frequency [1/Å]", ylabel="power spectral density [Å²]")
+    axes.set_ylim(top=8 * axes.get_ylim()[1])  # room for the legend
     _finish(axes, "log ratio of the spectra, rms", comparison.distances, "spectrum")
 
 
@@ -96,7 +97,8 @@ def draw_grey_values(axes: Axes, comparison: Comparison) -> None:
     for name, item in comparison.appearances.items():
         label = _label(name, comparison.distances, "grey_values")
         axes.plot(*_histogram(item), label=label, **_STYLES[name])
-    axes.set(xlabel="grey value [local standard deviations]", ylabel="probability density", ylim=(0, None))
+    axes.set(xlabel="grey value [local standard deviations]", ylabel="probability density")
+    axes.set_ylim(0, 1.35 * axes.get_ylim()[1])
     _finish(axes, "Wasserstein distance", comparison.distances, "grey_values")
 
 
@@ -132,6 +134,6 @@ def _finish(axes: Axes, title: str, distances: pd.DataFrame, column: str) -> Non
     if not floor.empty:
         title += f"; between halves of the measured: {floor[column].iloc[0]:.3g}"
     axes.set_title(title, fontsize=8, color=MUTED, loc="left")
-    axes.legend(framealpha=0.85, edgecolor="none", fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="upper right")
     axes.grid(color=RULE, linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)

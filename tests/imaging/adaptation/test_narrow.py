@@ -144,13 +144,19 @@ def test_dose_of_pictures_comes_from_noise_over_signal(conditions, synthesis, ad
     assert lit.parameters.detector.gradient == pytest.approx((0, 0.05 * (1.3 * 2 + 0.2)))
 
 
-def test_a_search_goes_before_the_conditions(conditions, synthesis, adaptation):
+def test_a_search_is_cut_to_the_conditions_unless_it_contradicts_them(conditions, synthesis, adaptation):
     found = narrow_ranges(
         synthesis(), [conditions], adaptation=adaptation(), found={"optics.focal_spread": (12.0, 14.0)}
     )
     assert found.parameters.optics.focal_spread == (12.0, 14.0)
     row = found.table.set_index("parameter").loc["optics.focal_spread"]
     assert (row["matched"], row["source"]) == ("12 … 14", "search among simulated candidates")
+    measured = narrow_ranges(synthesis(), [conditions], adaptation=adaptation()).parameters.detector
+    for searched, expected in (((1e3, 2e4), (measured.dose_per_area[0], 2e4)), ((1.0, 2.0), (1.0, 2.0))):
+        cut = narrow_ranges(
+            synthesis(), [conditions], adaptation=adaptation(), found={"detector.dose_per_area": searched}
+        )
+        assert cut.parameters.detector.dose_per_area == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("sampling", [0.03, 0.109, 0.37, 0.9])

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from amorph2d.arrays import FloatArray, as_image
 from amorph2d.imaging.adaptation.config import ComparisonParameters
-from amorph2d.imaging.adaptation.spectra import RadialSpectrum, radial_spectrum
+from amorph2d.imaging.adaptation.spectra import radial_spectrum
 from amorph2d.localisation.normalise import normalise
 from amorph2d.units import Sampling, as_sampling
 
@@ -96,12 +96,14 @@ def appearance(
     size = math.sqrt(steps[0] * steps[1])
     flat = normalise(array, comparison.window / size)
     values = flat if weights is None else flat[np.asarray(weights) > 0.5]
-    spectrum = radial_spectrum(flat, steps, weights=weights, field=FIELD)
-    edges = np.arange(comparison.band[0], comparison.band[1] + BIN / 2, BIN)
-    density = binned_density(spectrum, edges)
-    density[edges[1:] > 0.5 / max(steps)] = np.nan
+    spectrum = radial_spectrum(flat, steps, weights=weights, field=FIELD, width=BIN)
+    bins = np.arange(round(comparison.band[0] / BIN), round(comparison.band[1] / BIN))
+    rings = (spectrum.frequency / BIN).astype(int)
+    found = np.isin(rings, bins) & ((rings + 1) * BIN <= 0.5 / max(steps))
+    density = np.full(len(bins), np.nan)
+    density[rings[found] - bins[0]] = spectrum.mean[found]
     return Appearance(
-        frequency=(edges[1:] + edges[:-1]) / 2,
+        frequency=np.asarray((bins + 0.5) * BIN, dtype=np.float64),
         density=density,
         quantiles=np.quantile(values, _LEVELS).astype(np.float64),
         histogram=np.histogram(values, _EDGES)[0] / (values.size * np.diff(_EDGES)),
@@ -111,20 +113,6 @@ def appearance(
 def histogram_centres() -> FloatArray:
     """Return the grey values, in local standard deviations, at which histograms are given, (80,)."""
     return (_EDGES[1:] + _EDGES[:-1]) / 2
-
-
-def binned_density(spectrum: RadialSpectrum, edges: FloatArray) -> FloatArray:
-    """Return the mean density of a spectrum between `edges`, (K + 1,) [1/Å]; NaN where no ring lies.
-
-    The rings of a spectrum are as narrow as its windows are wide; bins are the same for all.
-    """
-    place = np.digitize(spectrum.frequency, edges) - 1
-    inside = (place >= 0) & (place < len(edges) - 1)
-    weights = spectrum.count[inside]
-    n_bins = len(edges) - 1
-    total = np.bincount(place[inside], weights * spectrum.mean[inside], n_bins)
-    count = np.bincount(place[inside], weights, n_bins)
-    return np.where(count > 0, total / np.maximum(count, 1e-300), np.nan)
 
 
 def pool_appearances(items: Iterable[Appearance]) -> Appearance:

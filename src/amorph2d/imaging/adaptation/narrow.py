@@ -25,7 +25,7 @@ _LEAST_DIRT = 0.02  # share of the specimen that counts as covered by something
 _LEAST_COVERAGE = 0.005
 _LAYER_CONTRAST = 0.015, 0.07  # of a single layer of carbon, in measured and simulated images
 _FLOOR_ERROR = 0.03  # by which the floor of an MTF is uncertain, for it is confused with read-out noise
-_COMMON = 0.1  # share of the images from which an energy decides the range of the defocus
+_COMMON = 0.1  # share of the images from which an energy decides ranges
 _CS_STEPS = 101
 _DEFOCUS_ERRORS = 1.5  # standard errors of the defocus to either side of the best
 _CORNER = 1.4  # frequency, in Nyquist frequencies, where read-out noise shows most
@@ -89,8 +89,8 @@ def narrow_ranges(
     adaptation
         Number of images, energy, families and margins of the matched set.
     found
-        Ranges by name, as ``optics.focal_spread``, from a search among simulated candidates; they go before
-        what the conditions say of the same parameters.
+        Ranges by name, as ``optics.focal_spread``, from a search among simulated candidates; cut to what the
+        conditions say of the same parameters, unless they contradict it.
     contrast
         Standard deviation of the signal relative to the mean in simulated images that look alike: with it,
         dose and illumination are known of images whose intensities are not proportional to electrons.
@@ -122,7 +122,11 @@ def narrow_ranges(
             "structures.families", dict(adaptation.families), "parameter adaptation.families"
         )
     for name, limits in (found or {}).items():
-        changes[name] = Change(name, limits, "search among simulated candidates")
+        known = changes[name].value if name in changes else limits
+        both = max(limits[0], known[0]), min(limits[1], known[1])
+        changes[name] = Change(
+            name, both if both[0] <= both[1] else limits, "search among simulated candidates"
+        )
     raw = parameters.model_dump() | {"n_images": adaptation.n_images}
     for change in changes.values():
         group, name = change.name.split(".")
@@ -258,8 +262,7 @@ def _polarity(
     if polarity in ("unknown", "mixed"):
         return
     optics, tolerance = parameters.optics, parameters.optics.defocus_error
-    total = sum(energies.values())
-    common = [energy for energy, weight in energies.items() if weight >= _COMMON * total]
+    common = _common(energies)
 
     def best(Cs: float) -> FloatArray:
         """Best defocus at each common energy."""
@@ -281,6 +284,12 @@ def _polarity(
     yield Change("optics.matched", 0.0, "sign of the skewness")
     yield Change("optics.defocus", (float(low), float(high)), "sign of the skewness")
     yield Change("optics.Cs", (float(min(alike)), float(max(alike))), "sign of the skewness")
+
+
+def _common(energies: Mapping[float, float]) -> list[float]:
+    """Energies that are frequent enough to decide a range."""
+    least = _COMMON * sum(energies.values())
+    return [energy for energy, weight in energies.items() if weight >= least]
 
 
 def _round_optics(energy: float, Cs: float, ranges: OpticsRanges) -> Optics:
@@ -321,7 +330,7 @@ def _resolution(
         value = (limit, max(limit, optics.aperture[1]))
         yield Change("optics.aperture", value, "information limit")
     decay = -math.log(_LEAST_ENVELOPE)
-    shortest = min(wavelength(energy) for energy, weight in energies.items() if weight > 0)
+    shortest = min(wavelength(energy) for energy in _common(energies))
     widest = {
         "focal_spread": 2 * math.sqrt(decay) / (math.pi * shortest * limit**2),
         "vibration": math.sqrt(decay / 2) / (math.pi * limit),

@@ -120,6 +120,7 @@ def radial_spectrum(
     *,
     weights: ArrayLike | None = None,
     field: float | None = None,
+    width: float | None = None,
 ) -> RadialSpectrum:
     """Measure the radial power spectrum of an image.
 
@@ -133,6 +134,8 @@ def radial_spectrum(
         How much each pixel counts, 0 … 1, (rows, columns), smooth; None: all alike.
     field
         Side of the windows that are averaged, which sets how sharp peaks are [Å]; None: 512 px.
+    width
+        Width of the rings, the first of which begins at 0 [1/Å]; None: as narrow as the windows allow.
 
     Returns
     -------
@@ -156,7 +159,7 @@ def radial_spectrum(
     power, n_windows = _mean_power(array, share, window)
     y, x = np.fft.fftfreq(side[0], steps[0])[:, None], np.fft.rfftfreq(side[1], steps[1])[None, :]
     step = max(1 / (side[0] * steps[0]), 1 / (side[1] * steps[1]))
-    return _rings(np.hypot(y, x), steps[0] * steps[1] * power, _RING_WIDTH * step, n_windows)
+    return _rings(np.hypot(y, x), steps[0] * steps[1] * power, width or _RING_WIDTH * step, n_windows)
 
 
 def _mean_power(image: Float32Array, share: Float32Array, window: FloatArray) -> tuple[FloatArray, int]:

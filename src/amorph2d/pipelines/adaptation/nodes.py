@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -113,13 +113,14 @@ def simulate_yardstick(
         parameters.families or synthesis.structures.families,
         is_crystal=mostly_crystalline(list(measured.values())),
     )
-    unmatched = synthesis.model_copy(
-        update={
-            "n_images": parameters.comparison.n_images,
-            "images_per_specimen": 1,
-            "structures": synthesis.structures.model_copy(update={"families": families}),
-        }
-    )
+    changes: dict[str, Any] = {
+        "n_images": parameters.comparison.n_images,
+        "images_per_specimen": 1,
+        "structures": synthesis.structures.model_copy(update={"families": families}),
+    }
+    if not _show_vacuum(measured.values()):
+        changes["pores"] = synthesis.pores.model_copy(update={"probability": 0.0, "open": 0.0})
+    unmatched = synthesis.model_copy(update=changes)
     rows = as_records(draw_recipes(unmatched))
     shards = {f"{k:05d}": rows[k : k + SHARD] for k in range(0, len(rows), SHARD)}
     found = {
@@ -164,15 +165,27 @@ def compare_with_measured(
     return comparison_figure(comparison, measured=shown, simulated=like), comparison.distances
 
 
+def _show_vacuum(measured: Iterable[Measured]) -> bool:
+    """Whether any of the micrographs shows vacuum."""
+    return any(item.conditions.vacuum_share > 0 for item in measured)
+
+
 def _comparable_images(
     simulated: SimulatedSet, measured: Sequence[Measured], n_images: int
 ) -> list[SimulatedImage]:
-    """Images spread over those of a set that show what the micrographs show, in units of carbon."""
+    """Images spread over those of a set that show what the micrographs show, in units of carbon.
+
+    Only crystals are compared with crystals, and only sheets without pores with those that have none.
+    """
     from amorph2d.imaging.adaptation.measured import comparable_families, mostly_crystalline
     from amorph2d.imaging.simulated import in_units_of_carbon
 
     families = [str(recipe["family"]) for recipe in simulated.recipes]
     alike = comparable_families(dict.fromkeys(families, 1.0), is_crystal=mostly_crystalline(measured))
     places = [k for k, family in enumerate(families) if family in alike]
+    if not _show_vacuum(measured):
+        recipes = simulated.recipes
+        whole = [k for k in places if not (recipes[k]["pores"] or recipes[k]["open_edge"])]
+        places = whole or places
     chosen = np.unique(np.linspace(0, len(places) - 1, n_images).round().astype(int))
     return [in_units_of_carbon(simulated[places[k]]) for k in chosen]
