@@ -19,7 +19,7 @@ def distances(positions, k=2):
 
 
 def dome_volume(radius, thickness):
-    """Volume over a disc whose height rises like a quarter circle of `thickness` from its rim, by quadrature."""
+    """Volume over a disc whose height rises like a quarter circle from its rim, by quadrature."""
     r = (np.arange(20000) + 0.5) / 20000 * radius
     inward = np.clip((radius - r) / thickness, 0, 1)
     return (2 * np.pi * r * thickness * np.sqrt(1 - (1 - inward) ** 2)).sum() * radius / 20000

@@ -306,8 +306,8 @@ class SynthesisParameters(_Parameters):
         nyquist = 0.5 / self.detector.sampling[1]
         if self.optics.aperture[1] > nyquist:
             raise ValueError(
-                f"optics.aperture must be at most the Nyquist frequency of the coarsest pixels ({nyquist:.2f} "
-                f"1/Å), got {self.optics.aperture[1]}"
+                "optics.aperture must be at most the Nyquist frequency of the coarsest pixels "
+                f"({nyquist:.2f} 1/Å), got {self.optics.aperture[1]}"
             )
 
 

@@ -29,9 +29,9 @@ def region_mask(
 ) -> NDArray[np.uint8]:
     """Say what each pixel shows: 0 vacuum, 1 monolayer, 2 other.
 
-    Other is what an atom of a second layer, of debris or an adatom covers, a disc with the van der Waals radius of
-    carbon, 1.7 Å, which leaves no hole at the ring centres of a second layer. Monolayer is the rest of what
-    lies in a ring or within half a bond, 0.71 Å, of a bond; a pore is vacuum.
+    Other is what an atom of a second layer, of debris or an adatom covers, a disc with the van der Waals
+    radius of carbon, 1.7 Å, which leaves no hole at the ring centres of a second layer. Monolayer is the
+    rest of what lies in a ring or within half a bond, 0.71 Å, of a bond; a pore is vacuum.
 
     Parameters
     ----------
@@ -78,7 +78,9 @@ def region_mask(
 
 
 @njit(cache=True)
-def _fill_polygons(mask: NDArray[np.uint8], corners: FloatArray, offsets: IntArray) -> None:  # pragma: no cover
+def _fill_polygons(
+    mask: NDArray[np.uint8], corners: FloatArray, offsets: IntArray
+) -> None:  # pragma: no cover
     """Mark the pixels whose centres lie in a polygon, by the even-odd rule."""
     n_rows, n_columns = mask.shape
     for ring in range(len(offsets) - 1):
@@ -133,7 +135,7 @@ def _fill_capsules(
 def _images(
     points: FloatArray, box: FloatArray, origin: Place, extent: Place, margin: float
 ) -> tuple[FloatArray, IntArray, IntArray, FloatArray]:
-    """Periodic images in a field: positions from its origin, whose they are, their boxes, and the base points."""
+    """Periodic images in a field, whose they are, their boxes, and the points they are images of."""
     size = np.asarray(extent, dtype=np.float64) + 2 * margin
     base = (points - np.asarray(origin, dtype=np.float64) + margin) % box
     n_x, n_y = np.floor(size / box).astype(np.int64) + 1
@@ -183,7 +185,9 @@ def bonds_in_field(
     for x in range(n_x):
         for y in range(n_y):
             partner = np.clip(np.array([x, y]) + crossing + 1, 0, [n_x + 1, n_y + 1])
-            found.append(np.stack([table[first, x + 1, y + 1], table[second, partner[:, 0], partner[:, 1]]], axis=1))
+            found.append(
+                np.stack([table[first, x + 1, y + 1], table[second, partner[:, 0], partner[:, 1]]], axis=1)
+            )
     pairs = np.concatenate(found)
     pairs = np.sort(pairs[(pairs >= 0).all(axis=1)], axis=1)
     return atoms, pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]

@@ -13,7 +13,6 @@ from amorph2d.imaging.config import (
     DetectorRanges,
     OpticsRanges,
     OverlayRanges,
-    PoreRanges,
     StructureRanges,
     SynthesisParameters,
 )
@@ -197,7 +196,7 @@ def _log_uniform(bounds: tuple[float, float], rng: np.random.Generator) -> float
 def _draw_structure(ranges: StructureRanges, rng: np.random.Generator) -> dict[str, Any]:
     """Family, arrangement, deformation and the seed of the structure."""
     family = str(_choose(ranges.families, rng))
-    drawn = {
+    drawn: dict[str, Any] = {
         "structure_seed": int(rng.integers(2**63)),
         "family": family,
         "length_scale": LENGTH_SCALES.get(family, 1.0),
@@ -314,9 +313,7 @@ def _draw_overlays(ranges: OverlayRanges, scale: float, rng: np.random.Generator
     return drawn
 
 
-def _draw_optics(
-    ranges: OpticsRanges, recipe: Mapping[str, Any], rng: np.random.Generator
-) -> dict[str, Any]:
+def _draw_optics(ranges: OpticsRanges, recipe: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
     """Aberrations, coherence, vibration and drift."""
     scale = recipe["length_scale"]
     aperture = _uniform(ranges.aperture, rng) / scale

@@ -92,7 +92,9 @@ def image_specimen(specimen: Specimen, recipe: Mapping[str, Any]) -> SimulatedIm
 def specimen_wave(specimen: Specimen, recipe: Mapping[str, Any]) -> Waves:
     """Return the exit wave of a specimen at the energy of a recipe, on a grid of its own."""
     box = specimen.sheet.box
-    columns, rows = (next_fast_len(int(np.ceil(edge / WAVE_SAMPLING / recipe["length_scale"]))) for edge in box)
+    columns, rows = (
+        next_fast_len(int(np.ceil(edge / WAVE_SAMPLING / recipe["length_scale"]))) for edge in box
+    )
     return exit_wave(
         specimen.positions,
         specimen.numbers,
@@ -186,7 +188,7 @@ def illumination_of(recipe: Mapping[str, Any], shape: tuple[int, ...]) -> Float3
 
 
 def _recorded(field: Float32Array, recipe: Mapping[str, Any], rng: np.random.Generator) -> Float32Array:
-    """What the file holds of a noise-free field with margins."""
+    """Return what the file holds of a noise-free field with margins."""
     light = np.pad(illumination_of(recipe, (recipe["rows"], recipe["columns"])), MTF_REACH, mode="edge")
     electrons = recipe["dose_per_area"] * recipe["sampling"] ** 2
     signal = record(
@@ -207,7 +209,9 @@ def _recorded(field: Float32Array, recipe: Mapping[str, Any], rng: np.random.Gen
             signal, dead_fraction=share, hot_fraction=share, hot_level=HOT_PIXEL, rng=rng
         )
     gain = min(COUNTS_PER_ELECTRON, BRIGHTEST_COUNT / electrons)
-    return np.ascontiguousarray(as_stored(signal, bits=recipe["bits"], clip=CLIPPED, counts_per_electron=gain))
+    return np.ascontiguousarray(
+        as_stored(signal, bits=recipe["bits"], clip=CLIPPED, counts_per_electron=gain)
+    )
 
 
 def _truth(
@@ -255,7 +259,7 @@ def _truth(
 
 def _is_in_image(points: FloatArray, extent: tuple[float, float]) -> NDArray[np.bool_]:
     """Say which points lie between the centres of the outermost pixels."""
-    return ((points >= 0) & (points <= extent)).all(axis=1)
+    return np.asarray(((points >= 0) & (points <= extent)).all(axis=1))
 
 
 def sites_in_field(

@@ -113,9 +113,7 @@ def _graphene(recipe: Recipe, box: FloatArray, rng: np.random.Generator) -> Ring
 
 def _boron_nitride(recipe: Recipe, box: FloatArray, rng: np.random.Generator) -> RingedSheet:  # noqa: ARG001
     bond_length = BORON_NITRIDE_BOND / CARBON_BOND * recipe["bond_length"]
-    return honeycomb_sheet(
-        box, bond_length=bond_length, rotation=recipe["rotation"], numbers=BORON_NITRIDE
-    )
+    return honeycomb_sheet(box, bond_length=bond_length, rotation=recipe["rotation"], numbers=BORON_NITRIDE)
 
 
 _NETWORKS: dict[str, Callable[[Recipe, FloatArray, np.random.Generator], RingedSheet]] = {
@@ -133,9 +131,9 @@ _NETWORKS: dict[str, Callable[[Recipe, FloatArray, np.random.Generator], RingedS
 def ring_fractions(hexagons: float) -> dict[int, float]:
     """Return the fractions of rings of four to nine atoms of a sheet with a given share of hexagons.
 
-    Between the crystal and three sheets of monolayer amorphous carbon models, with 75, 63 and 47 % of hexagons,
-    the fractions are interpolated, below 47 % extrapolated; then pentagons and heptagons give way until
-    the mean size is 6.
+    Between the crystal and three sheets of monolayer amorphous carbon models, with 75, 63 and 47 % of
+    hexagons, the fractions are interpolated, below 47 % extrapolated; then pentagons and heptagons give
+    way until the mean size is 6.
     """
     if not 0 < hexagons <= 1:
         raise ValueError(f"hexagons must be > 0 and ≤ 1, got {hexagons}")
@@ -170,7 +168,9 @@ def _with_faults(sheet: RingedSheet, recipe: Recipe, rng: np.random.Generator) -
         bond_lengths = rest_lengths(sheet, bond_length=recipe["bond_length"])
     if recipe["dopant"] and recipe["family"] != "boron_nitride":
         fractions = {recipe["dopant"]: recipe["dopant_share"]}
-        sheet, bond_lengths = substitute(sheet, fractions=fractions, rng=rng, bond_length=recipe["bond_length"])
+        sheet, bond_lengths = substitute(
+            sheet, fractions=fractions, rng=rng, bond_length=recipe["bond_length"]
+        )
     if bond_lengths is None or recipe["family"] == "voronoi":
         return sheet
     return _at_rest(sheet, recipe, bond_lengths)
@@ -191,9 +191,7 @@ def _with_pores(sheet: RingedSheet, recipe: Recipe, rng: np.random.Generator) ->
         sheet = cut_pore(sheet, outline, erosion=recipe["erosion"], rng=rng)
     if recipe["open_edge"]:
         direction = DIRECTIONS[rng.integers(len(DIRECTIONS))]
-        edge = rough_band(
-            sheet.box, direction=direction, share=OPEN_SHARE, roughness=EDGE_ROUGHNESS, rng=rng
-        )
+        edge = rough_band(sheet.box, direction=direction, share=OPEN_SHARE, roughness=EDGE_ROUGHNESS, rng=rng)
         sheet = cut_pore(sheet, edge, erosion=recipe["erosion"], rng=rng)
     return sheet
 
@@ -259,11 +257,11 @@ def _overlays(box: FloatArray, recipe: Recipe, rng: np.random.Generator) -> Iter
     if recipe["layer"] != "none":
         yield _second_layer(box, recipe, rng)
     if recipe["debris"] != "none":
-        outline = random_patches(box, share=recipe["debris_coverage"], wavelength=recipe["wavelength"], rng=rng)
-        fill = hydrocarbon if recipe["debris"] == "hydrocarbon" else amorphous_carbon
-        yield fill(
-            outline, thickness=recipe["debris_thickness"], density=recipe["debris_density"], rng=rng
+        outline = random_patches(
+            box, share=recipe["debris_coverage"], wavelength=recipe["wavelength"], rng=rng
         )
+        fill = hydrocarbon if recipe["debris"] == "hydrocarbon" else amorphous_carbon
+        yield fill(outline, thickness=recipe["debris_thickness"], density=recipe["debris_density"], rng=rng)
     if recipe["adatom"]:
         n_adatoms = max(1, int(rng.poisson(recipe["adatom_density"] * box.prod() / 100)))
         yield adatoms(box, number=recipe["adatom"], n=n_adatoms, cluster_size=recipe["cluster"], rng=rng)
@@ -273,7 +271,10 @@ def _second_layer(box: FloatArray, recipe: Recipe, rng: np.random.Generator) -> 
     """Amorphous or twisted layer over all or part of the box."""
     if recipe["layer"] == "amorphous":
         layer = bond_switched_network(
-            np.maximum(box, SMALLEST_SWITCHED), ring_fractions=ring_fractions(0.6), bond_length=recipe["bond_length"], rng=rng
+            np.maximum(box, SMALLEST_SWITCHED),
+            ring_fractions=ring_fractions(0.6),
+            bond_length=recipe["bond_length"],
+            rng=rng,
         )
     else:
         layer = honeycomb_sheet(box, bond_length=recipe["bond_length"], rotation=recipe["layer_rotation"])

@@ -120,9 +120,7 @@ def true_sites(image: SimulatedImage, kind: str) -> NDArray[np.float64]:
     raise ValueError(f"kind must be 'atom' or 'ring', got {kind!r}")
 
 
-def _is_bare(
-    image: SimulatedImage, mask: NDArray[np.uint8], sites: NDArray[np.float64]
-) -> NDArray[np.bool_]:
+def _is_bare(image: SimulatedImage, mask: NDArray[np.uint8], sites: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Say which sites lie where nothing lies on the sheet."""
     nearest = np.rint(positions_to_pixels(sites, image.sampling)).astype(int)
     rows, columns = np.clip(nearest, 0, np.array(mask.shape) - 1).T

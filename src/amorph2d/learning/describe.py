@@ -43,9 +43,9 @@ def training_domain(recipes: Iterable[Mapping[str, Any]]) -> dict[str, list[floa
     if table.empty:
         raise ValueError("recipes must hold at least one, got none")
     scale = table.get("length_scale", pd.Series(1.0, index=table.index))
-    table = table.assign(
-        sampling=table["sampling"] / scale, dose_per_area=table["dose_per_area"] * scale**2
-    )[(scale == 1) | (scale != 1).all()]
+    table = table.assign(sampling=table["sampling"] / scale, dose_per_area=table["dose_per_area"] * scale**2)
+    is_carbon = scale == 1
+    table = table[is_carbon] if is_carbon.any() else table
     return {name: [float(table[name].min()), float(table[name].max())] for name in DOMAIN}
 
 

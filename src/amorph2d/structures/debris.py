@@ -42,8 +42,8 @@ _CHAINS = _Growth(bond=1.53, spread=0.02, others=2.2, n_arms=2)
 def amorphous_carbon(outline: Outline, *, thickness: float, density: float, rng: Generator) -> Cloud:
     """Fill domes of amorphous carbon over a region.
 
-    Atoms follow one another at 1.46 ± 0.04 Å from one with fewer than three neighbours, and at least 1.8 Å from
-    all others, until the density is reached. This is no model of the bonds in amorphous carbon: it has
+    Atoms follow one another at 1.46 ± 0.04 Å from one with fewer than three neighbours, and at least 1.8 Å
+    from all others, until the density is reached. This is no model of the bonds in amorphous carbon: it has
     its density, its shortest distances and, seen in projection, its grain.
 
     Parameters
@@ -51,7 +51,8 @@ def amorphous_carbon(outline: Outline, *, thickness: float, density: float, rng:
     outline
         Where it lies, in the sheet's box.
     thickness
-        Height where the region is deep enough; towards its edge it falls like a circle of this radius, > 0 [Å].
+        Height where the region is deep enough, > 0; towards its edge it falls like a circle of this
+        radius [Å].
     density
         Mass density, 0 < density ≤ 2.5 [g/cm³]; 1.5 to 2.3 in evaporated films.
     rng
@@ -107,8 +108,8 @@ def hydrocarbon(outline: Outline, *, thickness: float, density: float, rng: Gene
 def adatoms(box: ArrayLike, *, number: int, n: int, cluster_size: int, rng: Generator) -> Cloud:
     """Scatter adatoms, or clusters of them, over a sheet.
 
-    The first atom of a cluster lies above or below the sheet by the covalent radii of itself and of carbon; each
-    further one touches an earlier one and lies no lower.
+    The first atom of a cluster lies above or below the sheet by the covalent radii of itself and of carbon;
+    each further one touches an earlier one and lies no lower.
 
     Parameters
     ----------
@@ -153,10 +154,10 @@ def adatoms(box: ArrayLike, *, number: int, n: int, cluster_size: int, rng: Gene
 
 def _cluster(size: int, distance: float, rng: Generator) -> FloatArray:
     """Touching atoms, none closer than `distance` and none below the first, (size, 3) [Å]."""
-    atoms = np.zeros((1, 3))
+    atoms: FloatArray = np.zeros((1, 3))
     while len(atoms) < size:
         step = _directions(1, rng)[0] * distance
-        place = atoms[rng.integers(len(atoms))] + step * [1, 1, np.sign(step[2])]
+        place = atoms[int(rng.integers(len(atoms)))] + step * [1, 1, np.sign(step[2])]
         if np.linalg.norm(atoms - place, axis=1).min() >= distance - 1e-9:
             atoms = np.concatenate([atoms, place[None]])
     return atoms
@@ -198,7 +199,7 @@ def _fill(
 def _dome(outline: Outline, box: FloatArray, thickness: float) -> tuple[FloatArray, FloatArray]:
     """Local thickness on a grid, (n_x, n_y) [Å], and the steps of the grid [Å]."""
     counts = np.ceil(box / _STEP).astype(np.int64)
-    step = box / counts
+    step: FloatArray = box / counts
     centres = (np.indices(counts.tolist()).reshape(2, -1).T + 0.5) * step
     depth = outline.depth(centres).reshape(counts.tolist())
     inward = np.clip(depth / thickness, 0, 1)
@@ -298,7 +299,7 @@ def _saturate(carbon: FloatArray, box: FloatArray, rng: Generator) -> FloatArray
     period = np.array([*box, 0.0])
     low = min(carbon[:, 2].min(), places[:, 2].min())
     lift = np.array([0.0, 0.0, low])
-    others = cKDTree(carbon - lift, boxsize=period).query(places - lift, k=2)[0][:, 1]
+    others = np.asarray(cKDTree(carbon - lift, boxsize=period).query(places - lift, k=2)[0])[:, 1]
     places = places[others >= _HYDROGEN_DISTANCE]
     pairs = cKDTree(places - lift, boxsize=period).query_pairs(_HYDROGEN_DISTANCE, output_type="ndarray")
     is_kept = np.ones(len(places), dtype=bool)

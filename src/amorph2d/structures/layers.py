@@ -7,7 +7,7 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
-from amorph2d.arrays import BoolArray, FloatArray
+from amorph2d.arrays import BoolArray, FloatArray, IntArray
 from amorph2d.structures.outlines import Outline
 from amorph2d.structures.periodic import as_box, wrap
 from amorph2d.structures.sheet import Sheet
@@ -22,8 +22,8 @@ def second_layer(
 ) -> Cloud:
     """Lay a second layer on a sheet, over all of its box or over a part of it.
 
-    The layer is shifted at random and repeated or cut to the box. It need not fit: where it meets its own edge,
-    an atom goes of each pair that would be closer than 1.1 Å.
+    The layer is shifted at random and repeated or cut to the box. It need not fit: where it meets its own
+    edge, an atom goes of each pair that would be closer than 1.1 Å.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def second_layer(
 
 def _fill(
     points: FloatArray, period: FloatArray, box: FloatArray, shift: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[FloatArray, IntArray]:
     """Return the periodic images of shifted points in the box, and which points they are images of."""
     base = wrap(points + shift, period)
     repeats = np.ceil(box / period).astype(np.int64)

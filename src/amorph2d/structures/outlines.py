@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.fft import next_fast_len
 from scipy.ndimage import distance_transform_edt, map_coordinates
 
-from amorph2d.arrays import BoolArray, FloatArray, as_points
+from amorph2d.arrays import BoolArray, FloatArray, IntArray, as_points
 from amorph2d.structures.periodic import as_box, shortest_image, wrap
 
 Direction = Literal["x", "y", "diagonal", "antidiagonal"]
@@ -29,7 +29,15 @@ _WINDING = {"x": (0, 1), "y": (1, 0), "diagonal": (1, -1), "antidiagonal": (1, 1
 
 
 class Outline(ABC):
-    """A region of a periodic box."""
+    """A region of a periodic box.
+
+    Attributes
+    ----------
+    box
+        Edge lengths of the periodic box along x and y, (2,) [Å].
+    """
+
+    box: FloatArray
 
     @abstractmethod
     def depth(self, points: FloatArray) -> FloatArray:
@@ -121,17 +129,6 @@ class Patches(Outline):
         """Return how far points (N, 2) lie inside, at most 30 Å, (N,) [Å]."""
         pixels = (wrap(points, self.box) / self.box)[:, ::-1] * self.depths.shape
         return map_coordinates(self.depths, pixels.T, order=1, mode="grid-wrap")
-
-
-@dataclass(frozen=True, eq=False)
-class Union(Outline):
-    """Everything that lies in one region or in another."""
-
-    parts: tuple[Outline, ...]
-
-    def depth(self, points: FloatArray) -> FloatArray:
-        """Return how far points (N, 2) lie inside the part that they are deepest in, (N,) [Å]."""
-        return np.max([part.depth(points) for part in self.parts], axis=0)
 
 
 def circle(box: ArrayLike, *, centre: ArrayLike, radius: float) -> Blob:
@@ -278,10 +275,12 @@ def _signed_distance(is_inside: BoolArray, steps: tuple[float, float]) -> FloatA
     outside = np.asarray(distance_transform_edt(~padded, sampling=steps))
     # The edge runs half-way between two points of either kind.
     signed = np.where(padded, inside - min(steps) / 2, min(steps) / 2 - outside)
-    return np.clip(signed[pad[0] :, pad[1] :][: is_inside.shape[0], : is_inside.shape[1]], -_FARTHEST, _FARTHEST)
+    return np.clip(
+        signed[pad[0] :, pad[1] :][: is_inside.shape[0], : is_inside.shape[1]], -_FARTHEST, _FARTHEST
+    )
 
 
-def _rough_line(orders: FloatArray, rng: Generator) -> FloatArray:
+def _rough_line(orders: IntArray, rng: Generator) -> FloatArray:
     """Return a closed random line of the given harmonics, amplitudes falling as 1/order, (K,)."""
     n_samples = max(_N_DIRECTIONS, next_fast_len(int(orders.max()) * _SAMPLES_PER_PERIOD, real=True))
     spectrum = np.zeros(n_samples // 2 + 1, dtype=np.complex128)

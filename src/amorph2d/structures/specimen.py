@@ -38,7 +38,7 @@ class Cloud:
             raise ValueError(f"positions must be (M, 3), got shape {self.positions.shape}")
         if self.numbers.shape != (len(self.positions),):
             raise ValueError(
-                f"numbers must be ({len(self.positions)},) as there are as many atoms, got {self.numbers.shape}"
+                f"numbers must be ({len(self.positions)},), one for each atom, got {self.numbers.shape}"
             )
 
 

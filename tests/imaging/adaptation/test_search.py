@@ -26,15 +26,22 @@ def drawn(synthesis):
     base = synthesis()
     optics = base.optics.model_copy(
         update={
-            "matched": 0.0, "defocus": (-35.0, -30.0), "Cs": (-1e3, 1e3), "C5": (0.0, 0.0), "coma": (0.0, 0.0),
-            "trefoil": (0.0, 0.0), "astigmatism": (0.0, 1.0), "vibration": (0.0, 0.01), "drift": (0.0, 0.01),
-            "focal_spread": (5.0, 55.0), "energies": {8e4: 1.0},
+            "matched": 0.0, "defocus": (-35.0, -30.0), "Cs": (-1e3, 1e3), "C5": (0.0, 0.0),
+            "coma": (0.0, 0.0), "trefoil": (0.0, 0.0), "astigmatism": (0.0, 1.0), "vibration": (0.0, 0.01),
+            "drift": (0.0, 0.01),            "focal_spread": (5.0, 55.0), "energies": {8e4: 1.0},
         }
     )  # fmt: skip
     detector = base.detector.model_copy(
-        update={"sampling": (0.25, 0.25), "zoom": (1.0, 1.0), "dose_per_area": (9e5, 1e6)}
+        update={
+            "sampling": (0.25, 0.25), "zoom": (1.0, 1.0), "dose_per_area": (9e5, 1e6),
+            "mtf_width": (1.0, 1.0), "mtf_floor": (0.1, 0.1), "mtf_exponent": (2.0, 2.0),
+            "readout_noise": (0.0, 0.0),
+        }
+    )  # fmt: skip
+    structures = base.structures.model_copy(
+        update={"displacement": (0.0, 0.0), "ripple": (0.0, 0.0), "strain": (0.0, 0.0)}
     )
-    return base.model_copy(update={"optics": optics, "detector": detector})
+    return base.model_copy(update={"optics": optics, "detector": detector, "structures": structures})
 
 
 def test_candidates_share_one_clean_specimen(synthesis):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from amorph2d.arrays import BoolArray, FloatArray, as_records
-from amorph2d.imaging.adaptation.compare import Appearance, appearance, grey_value_distance, spectrum_distance
+from amorph2d.imaging.adaptation.compare import Appearance, appearance, grey_value_distance
 from amorph2d.imaging.adaptation.conditions import measure_conditions
 from amorph2d.imaging.adaptation.config import ComparisonParameters, SearchParameters
 from amorph2d.imaging.config import SynthesisParameters
@@ -32,6 +32,7 @@ SEARCHED = {
 
 CRYSTAL, AMORPHOUS = "graphene", "relaxed"
 _SEED = 7  # between the seeds of the set and of the candidates
+_STRUCTURE = 1.05  # frequency beyond which spectra are a matter of the dose [1/Å]
 _LEAST_SIDE = 128  # of a candidate [px]
 _KEPT = 0.05, 0.95  # quantiles of the accepted candidates that the new range spans
 
@@ -66,8 +67,11 @@ def candidate_parameters(
     raw = parameters.model_dump()
     raw |= {"n_images": search.n_candidates, "images_per_specimen": search.n_candidates}
     raw |= {"images_per_shard": search.n_candidates, "seed": (parameters.seed + _SEED) % 2**32}
+    bond_length = sum(parameters.structures.bond_length) / 2
     raw["structures"] |= {
         "families": {family: 1.0},
+        "bond_length": (bond_length, bond_length),
+        "strain": (0.0, 0.0),
         "tilted": 0.0,
     }
     raw["defects"] |= {"probability": 0.0, "doped": 0.0}
@@ -145,9 +149,21 @@ def search_conditions(
 def _distance(
     image: SimulatedImage, measured: Sequence[Appearance], comparison: ComparisonParameters
 ) -> FloatArray:
-    """Distance of a candidate to each micrograph: of the spectra, and of the grey values."""
+    """Distance of a candidate to each micrograph: of what stands out of the noise, and of the grey values."""
     own = appearance(image.image, image.sampling, comparison=comparison)
-    return np.array([spectrum_distance(item, own) + grey_value_distance(item, own) for item in measured])
+    return np.array([structure_distance(item, own) + grey_value_distance(item, own) for item in measured])
+
+
+def structure_distance(measured: Appearance, other: Appearance) -> float:
+    """Return the root mean square of log(measured / other) below 1.05 1/Å, the noise added to both.
+
+    The noise is a matter of the dose, which follows from other quantities: what it buries must not count.
+    """
+    density, is_structure = measured.density, measured.frequency <= _STRUCTURE
+    beyond = density[~is_structure & np.isfinite(density)]
+    noise = float(np.median(beyond) if beyond.size else np.nanmin(density))
+    ratio = np.log((density + noise) / (other.density + noise))[is_structure]
+    return float(np.sqrt(np.nanmean(ratio**2)))
 
 
 def _contrast(image: SimulatedImage) -> float:

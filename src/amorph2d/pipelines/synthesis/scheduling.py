@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Recipes = list[dict[str, Any]]
-CONNECTION_TIMEOUT = 30  # [s]
+CONNECTION_TIMEOUT = 10  # [s]
 
 
 def simulate_shard(recipes: Recipes) -> list[SimulatedImage]:
@@ -55,7 +55,7 @@ def simulate_shards(
 
 
 def _progress_bar() -> Progress:
-    """A bar with the number of images, the rate and the time left."""
+    """Return a bar with the number of images, the rate and the time left."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(
@@ -99,8 +99,8 @@ def _client(computing: ComputingParameters, n_shards: int) -> Client:
         return Client(computing.scheduler, timeout=CONNECTION_TIMEOUT)
     except (OSError, ValueError) as error:
         raise ConnectionError(
-            f"no dask scheduler answers at computing.scheduler={computing.scheduler!r} ({error}); start one with "
-            "'dask scheduler' and give its address, or use 'local' or 'none'"
+            f"no dask scheduler answers at computing.scheduler={computing.scheduler!r} ({error}); start one "
+            "with 'dask scheduler' and give its address, or use 'local' or 'none'"
         ) from error
 
 
