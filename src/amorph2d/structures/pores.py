@@ -116,8 +116,6 @@ def _eroded(bonds: IntArray, is_kept: BoolArray, erosion: float, rng: Generator)
     starts, partners = _partners(bonds, len(is_kept))
     rest, rim = is_kept.copy(), on_rim.tolist()
     for draw in rng.random(n_taken).tolist():
-        if not rim:
-            break
         place = int(draw * len(rim))
         atom, rim[place] = rim[place], rim[-1]
         rim.pop()

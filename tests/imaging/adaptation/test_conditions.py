@@ -5,10 +5,9 @@ import pytest
 
 from amorph2d.imaging.adaptation.conditions import (
     conditions_table,
-    flatten,
     lattice_skewness,
     measure_conditions,
-    measure_illumination,
+    outlier_share,
     pool_conditions,
     shared_polarity,
     stored_depth,
@@ -79,32 +78,6 @@ def test_uneven_light_is_told_from_a_gradient(micrograph):
     assert found.gradient < 0.06
 
 
-def test_debris_does_not_tilt_the_illumination(micrograph, debris):
-    dark = np.abs(debris((240, 300), 0.2, strength=0.3))
-    image = micrograph(light=illumination((240, 300), gradient=0.2, direction=0), add=-dark)
-    is_clean = np.broadcast_to(np.arange(300) < 200, image.shape)
-    light = measure_illumination(image, 0.2, is_clean)
-    assert light.gradient / image[is_clean].mean() == pytest.approx(0.2, abs=0.03)
-    everywhere = measure_illumination(image, 0.2, np.ones_like(is_clean))
-    assert abs(everywhere.gradient / image.mean() - 0.2) > 0.05
-    flat = flatten(image, light)
-    assert flat[:, :60].mean() == pytest.approx(flat[:, 130:190].mean(), rel=0.01)
-
-
-def test_background_below_zero_is_subtracted_not_divided(micrograph):
-    image = micrograph(light=illumination((240, 300), gradient=0.3, direction=0)) - 800
-    light = measure_illumination(image, 0.2, np.ones(image.shape, bool))
-    flat = flatten(image, light)
-    assert flat.mean() == pytest.approx(image.mean(), abs=1)
-    assert flat[:, :60].mean() == pytest.approx(flat[:, -60:].mean(), abs=2)
-
-
-def test_small_field_has_no_illumination(micrograph):
-    light = measure_illumination(micrograph(shape=(64, 64)), 0.2, np.ones((64, 64), bool))
-    assert (light.gradient, light.vignetting, light.unevenness) == (0, 0, 0)
-    assert np.isnan(light.error)
-
-
 def test_what_an_8_bit_picture_does_not_tell(micrograph):
     image = micrograph(light=illumination((240, 300), gradient=0.2, direction=0))
     picture = np.round((image - image.min()) / np.ptp(image) * 255)
@@ -142,6 +115,16 @@ def test_filtered_and_subtracted_images_have_no_dose(micrograph):
 )
 def test_stored_depth(values, dtype, depth):
     assert stored_depth(np.linspace(*values, 100).reshape(10, 10), dtype) == depth
+
+
+def test_outliers_are_counted_and_structure_is_not_one(micrograph):
+    image = micrograph(contrast=0.05, dose=1e6)
+    assert outlier_share(image) == 0
+    image[50, 60] = image[200, 10] = 8 * image.mean()
+    image[100, 100] = 0
+    assert outlier_share(image) == pytest.approx(3 / image.size)
+    assert measure_conditions(image, sampling=0.2).outliers == pytest.approx(3e6 / image.size)
+    assert outlier_share(np.ones((40, 40))) == 0
 
 
 def test_images_that_cannot_be_measured_are_refused():

@@ -41,6 +41,7 @@ def test_what_was_measured_decides(conditions, synthesis, adaptation):
     assert detector.mtf_exponent[0] < 2.5 < detector.mtf_exponent[1]
     assert detector.gradient[1] < 0.02
     assert detector.bits == {0: 1.0}
+    assert detector.faulty == 0
     assert found.parameters.overlays.debris == pytest.approx(0.25)
     assert found.parameters.n_images == adaptation().n_images
     assert set(found.parameters.structures.families) == set(adaptation().families)
@@ -64,12 +65,15 @@ def test_what_was_not_measured_keeps_its_range(conditions, synthesis, adaptation
 
 
 def test_several_micrographs_span_the_ranges(conditions, synthesis, adaptation):
-    other = dataclasses.replace(conditions, sampling=0.25, dose_per_area=1e5, bits=8, clean_share=0.8)
+    other = dataclasses.replace(
+        conditions, outliers=20.0, sampling=0.25, dose_per_area=1e5, bits=8, clean_share=0.8
+    )
     found = narrow_ranges(synthesis(), [conditions, other], adaptation=adaptation())
     assert found.parameters.detector.sampling == pytest.approx((0.2, 0.26))
     assert found.parameters.detector.dose_per_area[1] == pytest.approx(1.5e5)
     assert found.parameters.detector.bits == {0: 0.5, 8: 0.5}
     assert found.parameters.overlays.debris == pytest.approx(0.5)
+    assert found.parameters.detector.faulty == pytest.approx(0.5)
     assert found.parameters.overlays.coverage == pytest.approx((0.2 / 1.3, 0.2 * 1.3))
 
 

@@ -109,7 +109,7 @@ def narrow_ranges(
         raise ValueError("conditions must hold at least one micrograph, got none")
     changes = {
         change.name: change
-        for rule in (_image_scale, _noise, _camera, _light, _depth, _dirt)
+        for rule in (_image_scale, _noise, _camera, _light, _depth, _faults, _dirt)
         for change in rule(parameters, conditions, adaptation.margins, contrast)
     }
     changes |= {change.name: change for change in _energy(conditions, adaptation)}
@@ -231,6 +231,16 @@ def _depth(
     counts = Counter(int(item.bits) for item in conditions)
     shares = {bits: count / len(conditions) for bits, count in sorted(counts.items())}
     yield Change("detector.bits", shares, "values of the pixels")
+
+
+def _faults(
+    _: SynthesisParameters, conditions: Sequence[Conditions], __: Margins, ___: float
+) -> Iterator[Change]:
+    """Share of the images with faulty pixels: none where no micrograph has any."""
+    outliers = _known(conditions, "outliers")
+    if outliers:
+        share = (np.count_nonzero(outliers) + 0.5) / (len(outliers) + 1) if any(outliers) else 0.0
+        yield Change("detector.faulty", float(share), "outlying pixels")
 
 
 def _dirt(
