@@ -211,6 +211,57 @@ def test_other_pipelines_keep_nothing(analysis):
     assert analysis.kept == []
 
 
+@pytest.fixture
+def simulated(tmp_path):
+    """Hooks, pipeline and catalog of a finished set."""
+    stores.configure(
+        tmp_path, {"tracking_uri": "sqlite:///s.db", "artifact_location": "f", "log_analyses": True}
+    )
+    sheet = tmp_path / "contact_sheet.json"
+    catalog = DataCatalog(
+        {
+            "simulated_set": MemoryDataset(
+                SimpleNamespace(manifest={"set_id": "abc", "seed": 7, "n_images": 12}), copy_mode="assign"
+            ),
+            "set_description": MemoryDataset(pd.DataFrame({"family": ["relaxed"], "images": [12]})),
+            "contact_sheet": JSONDataset(filepath=str(sheet)),
+        }
+    )
+    catalog["contact_sheet"].save({})
+    pipeline = Pipeline(
+        [
+            node(identity, "params:synthesis", "simulated_set"),
+            node(identity, "simulated_set", ["contact_sheet", "set_description"]),
+        ]
+    )
+    hook = TrackingHooks()
+    hook.after_catalog_created(parameters={"params:synthesis": {"seed": 7, "pores": {"open": 0.1}}})
+    return SimpleNamespace(hook=hook, pipeline=pipeline, catalog=catalog)
+
+
+def test_a_simulated_set_is_kept_once_with_its_contact_sheet(simulated):
+    for _ in range(2):
+        simulated.hook.after_pipeline_run({}, simulated.pipeline, simulated.catalog)
+    client = stores.connect()
+    experiment = client.get_experiment_by_name("synthesis")
+    [run] = client.search_runs([experiment.experiment_id])
+    assert run.data.tags["set_id"] == "abc"
+    assert run.data.params == {"seed": "7", "pores.open": "0.1"}
+    assert run.data.metrics == {"n_images": 12}
+    kept = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert kept == {"contact_sheet.json", "tables"}
+    assert run.info.status == "FINISHED"
+
+
+def test_a_set_is_not_lost_because_mlflow_is(simulated, monkeypatch, caplog):
+    def fail(*_: object, **__: object) -> None:
+        raise TrackingError("no server")
+
+    monkeypatch.setattr("amorph2d.tracking.runs.log_set", fail)
+    simulated.hook.after_pipeline_run({}, simulated.pipeline, simulated.catalog)
+    assert "The set is finished but was not kept in MLflow: no server" in caplog.text
+
+
 def test_analyses_are_kept_only_if_wanted(analysis, tmp_path):
     settings = {"tracking_uri": "sqlite:///a.db", "artifact_location": "a", "log_analyses": False}
     stores.configure(tmp_path, settings)

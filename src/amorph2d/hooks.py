@@ -32,6 +32,21 @@ SUMMARY = "summary"
 ANALYSED = "analysed"
 POOLED = "pooled"
 _ASKED_FOR = re.compile(r"\$\{\s*runtime_params\s*:\s*([\w-]+)")
+# Simulated sets with where their parameters are, and what is kept of them.
+SETS = {"simulated_set": "params:synthesis", "matched.simulated_set": "matched_set"}
+SET_TABLES = {
+    "simulated_set": ("set_description",),
+    "matched.simulated_set": (
+        "matched.set_description",
+        "conditions",
+        "matched_ranges",
+        "comparison_distances",
+    ),
+}
+SET_FIGURES = {
+    "simulated_set": ("contact_sheet",),
+    "matched.simulated_set": ("matched.contact_sheet", "comparison_figure"),
+}
 _PREFIX = "params:"
 _SUFFIXES = {".yml", ".yaml", ".json"}
 
@@ -78,6 +93,9 @@ class TrackingHooks:
         if report is not None:
             self._log_analysis(run_params, pipeline, catalog, report)
             click.echo(f"Report: {report}")  # a log line would be wrapped in the middle of the path
+        for name, parameters in SETS.items():
+            if name in outputs:
+                self._log_set(name, parameters, catalog)
         for name in (CALIBRATION, CONDITIONS):
             if name in outputs:
                 _refuse_silence(catalog[name].load())
@@ -107,6 +125,26 @@ class TrackingHooks:
             )
         except Exception as error:
             logger.warning("The analysis is finished but was not kept in MLflow: %s", error)
+
+    def _log_set(self, name: str, parameters: str, catalog: DataCatalog) -> None:
+        """Keep a simulated set with its contact sheet as an MLflow run, once."""
+        from amorph2d.tracking.runs import log_set
+
+        tables = {table: catalog[table].load() for table in SET_TABLES[name] if table in catalog}
+        figures = [_file_of(catalog, figure) for figure in SET_FIGURES[name] if figure in catalog]
+        try:
+            manifest = catalog[name].load().manifest
+            log_set(
+                self._parameters.get(parameters) or catalog[parameters].load(),
+                set_id=manifest["set_id"],
+                seed=manifest["seed"],
+                n_images=manifest["n_images"],
+                tables=tables,
+                figures=[path for path in figures if path is not None and path.is_file()],
+                started=self._started,
+            )
+        except Exception as error:
+            logger.warning("The set is finished but was not kept in MLflow: %s", error)
 
 
 def check_runtime_parameters(loader: AbstractConfigLoader) -> None:

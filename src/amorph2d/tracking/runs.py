@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ANALYSIS_EXPERIMENT = "analysis"
+SYNTHESIS_EXPERIMENT = "synthesis"
 RUN_FILE = "mlflow_run.json"
 _BATCH = 100  # parameters that MLflow takes at once
 
@@ -218,6 +219,56 @@ def log_analysis(
         run.log_metrics(metrics)
         if report is not None and report.is_file():
             run.log_file(report)
+    return run.run_id
+
+
+def log_set(
+    parameters: Mapping[str, Any],
+    *,
+    set_id: str,
+    seed: int,
+    n_images: int,
+    tables: Mapping[str, pd.DataFrame],
+    figures: Sequence[Path],
+    started: float | None = None,
+) -> str:
+    """Keep a simulated set as a run in the experiment ``synthesis``; a set that is kept already is kept once.
+
+    Parameters
+    ----------
+    parameters
+        Nested; kept flat.
+    set_id
+        Identity of the set: the SHA-256 of its recipes and of the code that made it.
+    seed, n_images
+        Seed and number of images of the set.
+    tables
+        Tables by name, kept as CSV.
+    figures
+        Files of its contact sheet and other figures.
+    started
+        When its making began, seconds since the epoch [s]; now if None.
+
+    Returns
+    -------
+    str
+        The id of the run.
+    """
+    store = current()
+    client = connect(store)
+    with lock(store):
+        experiment_id = find_experiment(client, store, SYNTHESIS_EXPERIMENT)
+    wanted = f"tags.set_id = '{set_id}' and attributes.status = 'FINISHED'"
+    for known in client.search_runs([experiment_id], wanted, max_results=1):
+        return str(known.info.run_id)
+    start_time = None if started is None else round(1000 * started)
+    tags = {"set_id": set_id, "seed": seed}
+    with open_run(SYNTHESIS_EXPERIMENT, tags=tags, start_time=start_time) as run:
+        _log_parameters(run.client, run.run_id, flatten(parameters))
+        run.log_metrics({"n_images": n_images})
+        run.log_tables(tables)
+        for figure in figures:
+            run.log_file(figure)
     return run.run_id
 
 
