@@ -25,7 +25,7 @@ FORBIDDEN = (
     "amorph2d.tracking",
     "amorph2d.datasets",
 )
-HEAVY = ("torch", "lightning", "mlflow", "abtem", "plotly", "matplotlib", "rsciio")
+HEAVY = ("torch", "lightning", "mlflow", "abtem", "numba", "plotly", "matplotlib", "rsciio")
 
 
 def imported_modules(path: Path) -> set[str]:

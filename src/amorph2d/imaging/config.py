@@ -185,8 +185,9 @@ class OpticsRanges(_Parameters):
         description="Relative frequency of each electron energy [eV]"
     )
     matched: Share = Field(
-        description="Share of the images whose defocus suits their Cs, half of them with bright atoms"
+        description="Share of the images whose defocus suits their Cs"
     )
+    bright_atoms: Share = Field(description="Share of those in which it makes atoms bright, else dark")
     defocus: Range = Field(description="Defocus of the others, underfocus positive [Å]")
     defocus_error: float = Field(ge=0, description="Standard deviation about a matched defocus [Å]")
     polymer_defocus: PositiveRange = Field(description="Underfocus of the polymer family [Å]")

@@ -328,7 +328,7 @@ def _draw_optics(ranges: OpticsRanges, recipe: Mapping[str, Any], rng: np.random
     for name in ("astigmatism", "trefoil", "coma"):
         optics[name] = _uniform(getattr(ranges, name), rng)
         optics[f"{name}_angle"] = float(rng.uniform(0, 360))
-    is_matched, is_bright = rng.random() < ranges.matched, bool(rng.random() < 0.5)
+    is_matched, is_bright = rng.random() < ranges.matched, bool(rng.random() < ranges.bright_atoms)
     error, far = float(rng.normal(0, ranges.defocus_error)), _uniform(ranges.polymer_defocus, rng)
     if recipe["family"] == "polymer":
         is_matched, optics["defocus"] = False, far
