@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from amorph2d.imaging.labels import ATOM_RADIUS, BOND_REACH, bonds_in_field, polygons_in_field, region_mask
+from amorph2d.imaging.labels import (
+    ATOM_RADIUS,
+    BOND_REACH,
+    bonds_in_field,
+    polygons_in_field,
+    region_mask,
+    sites_in_field,
+)
 from amorph2d.structures.lattices import honeycomb_sheet
 from amorph2d.structures.network import bond_vectors, with_atoms
 from amorph2d.structures.periodic import polygon_areas_and_centroids
@@ -127,3 +134,11 @@ def test_senseless_arguments_are_refused(sheet):
     for function in (bonds_in_field, polygons_in_field):
         with pytest.raises(ValueError, match="margin must be ≥ 0 Å, got -1"):
             function(sheet, origin=(0, 0), extent=(5, 5), margin=-1)
+
+
+def test_sites_repeat_with_the_box():
+    found = sites_in_field([[1.0, 2.0]], [10.0, 8.0], origin=(0.0, 0.0), extent=(25.0, 9.0))
+    assert sorted(map(tuple, found)) == [(1.0, 2.0), (11.0, 2.0), (21.0, 2.0)]
+    shifted = sites_in_field([[1.0, 2.0]], [10.0, 8.0], origin=(4.0, 4.0), extent=(8.0, 7.0))
+    assert shifted == pytest.approx(np.array([[7.0, 6.0]]))
+    assert sites_in_field(np.empty((0, 2)), [10.0, 8.0], origin=(0, 0), extent=(5, 5)).shape == (0, 2)

@@ -7,7 +7,6 @@ from amorph2d.imaging.simulate import (
     image_specimen,
     simulate_image,
     simulate_images,
-    sites_in_field,
 )
 from amorph2d.imaging.simulated import in_units_of_carbon
 from amorph2d.imaging.specimens import build_specimen
@@ -69,14 +68,6 @@ def test_atoms_are_where_the_image_shows_them(recipe, sampling):
 def test_dose_sets_the_mean(recipe):
     image = simulate_image(recipe(1))
     assert image.image.mean() == pytest.approx(1e5 * 0.04, rel=0.02)
-
-
-def test_sites_repeat_with_the_box():
-    found = sites_in_field([[1.0, 2.0]], [10.0, 8.0], origin=(0.0, 0.0), extent=(25.0, 9.0))
-    assert sorted(map(tuple, found)) == [(1.0, 2.0), (11.0, 2.0), (21.0, 2.0)]
-    shifted = sites_in_field([[1.0, 2.0]], [10.0, 8.0], origin=(4.0, 4.0), extent=(8.0, 7.0))
-    assert shifted == pytest.approx(np.array([[7.0, 6.0]]))
-    assert sites_in_field(np.empty((0, 2)), [10.0, 8.0], origin=(0, 0), extent=(5, 5)).shape == (0, 2)
 
 
 @pytest.fixture(scope="module")

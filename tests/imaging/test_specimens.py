@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from amorph2d.imaging.recipes import LENGTH_SCALES, draw_recipe, plain_recipe
 from amorph2d.imaging.specimens import build_specimen, displace, ring_fractions, tilted
-from amorph2d.structures.network import bond_vectors
+from amorph2d.structures.network import bond_vectors, moved
 from amorph2d.structures.specimen import Cloud, Specimen, flat_specimen
 
 FAMILIES = (
@@ -182,3 +183,44 @@ def test_drawn_recipes_build(synthesis):
         specimen = build_specimen(draw_recipe(parameters, index))
         assert np.isfinite(specimen.positions).all()
         assert (specimen.numbers > 0).all()
+
+
+def test_ring_centres_are_the_centroids_of_the_rings_that_are_imaged():
+    recipe = recipe_of("switched", displacement=0.04, ripple=0.8, tilt=8.0, tilt_direction=30.0)
+    sheet = build_specimen(recipe).sheet
+    again = moved(sheet, sheet.positions, sheet.box)
+    distance = np.abs(again.ring_centres - sheet.ring_centres)
+    assert np.minimum(distance, sheet.box - distance).max() < 1e-9
+
+
+def test_tilted_sheet_still_covers_the_field():
+    for tilt in (10.0, 30.0):
+        sheet = build_specimen(recipe_of("graphene", tilt=tilt, tilt_direction=40.0)).sheet
+        assert (sheet.box >= np.array([160 + 40, 120 + 40]) * 0.2).all()
+
+
+def test_overlays_follow_the_ripples_and_do_not_interpenetrate():
+    given = {
+        "ripple": 0.8, "layer": "twisted", "layer_share": 1.0, "layer_gap": 1.5, "layer_rotation": 20.0,
+        "debris": "carbon", "debris_coverage": 0.3, "debris_thickness": 8.0, "adatom": 79,
+        "adatom_density": 0.3,
+    }  # fmt: skip
+    for seed in range(4):
+        specimen = build_specimen(recipe_of("graphene", **given, structure_seed=seed))
+        clouds = (specimen.layer, *specimen.overlays)
+        low = min(cloud.positions[:, 2].min() for cloud in clouds)
+        trees = [cKDTree(cloud.positions - [0, 0, low], boxsize=[*specimen.sheet.box, 0]) for cloud in clouds]
+        sheet, layer, debris, gold = trees
+        assert sheet.query(layer.data)[0].min() > 1.2
+        assert layer.query(debris.data)[0].min() > 2.0
+        assert sheet.query(debris.data)[0].min() > 2.0
+        assert min(tree.query(gold.data)[0].min() for tree in (sheet, layer)) > 1.8
+
+
+def test_adatoms_need_ground():
+    given = {"adatom": 79, "adatom_density": 2.0, "open_edge": True}
+    specimen = build_specimen(recipe_of("graphene", **given))
+    gold = specimen.overlays[0].positions
+    tree = cKDTree(specimen.sheet.positions, boxsize=specimen.sheet.box)
+    assert len(gold) > 10
+    assert tree.query(gold[:, :2])[0].max() <= 3.0

@@ -38,7 +38,7 @@ def test_amorphous_carbon_has_bonds_and_no_overlap():
     blob = circle(BOX, centre=[10.0, 40.0], radius=16.0)
     cloud = amorphous_carbon(blob, thickness=12.0, density=2.0, rng=rng(1))
     nearest = distances(cloud.positions)[:, 0]
-    assert nearest.min() > 1.25
+    assert nearest.min() >= 1.38 - 1e-9
     assert np.median(nearest) == pytest.approx(1.45, abs=0.03)
     bonded = (distances(cloud.positions, k=8) < 1.7).sum(axis=1)
     assert bonded.max() <= 4
@@ -50,7 +50,8 @@ def test_hydrocarbon_has_chains_and_hydrogen():
     cloud = hydrocarbon(band, thickness=10.0, density=0.95, rng=rng(2))
     carbon = cloud.positions[cloud.numbers == 6]
     n_hydrogen = (cloud.numbers == 1).sum()
-    assert 0.8 < n_hydrogen / len(carbon) < 2.2
+    assert 1.4 < n_hydrogen / len(carbon) < 2.1
+    assert np.abs(cloud.positions[:, 2]).min() >= 2.4
     assert np.median(distances(carbon)[:, 0]) == pytest.approx(1.53, abs=0.03)
     assert distances(carbon)[:, 0].min() > 1.4
     hydrogen = cloud.positions[cloud.numbers == 1]
@@ -59,6 +60,15 @@ def test_hydrocarbon_has_chains_and_hydrogen():
     assert to_carbon[:, 0] == pytest.approx(1.09)
     assert to_carbon[:, 1].min() >= 1.5
     assert distances(hydrogen)[:, 0].min() >= 1.5
+
+
+@pytest.mark.parametrize("density", [0.9, 1.1])
+def test_hydrocarbon_has_its_density(density):
+    blob = circle(BOX, centre=[55.0, 5.0], radius=18.0)
+    cloud = hydrocarbon(blob, thickness=14.0, density=density, rng=rng())
+    masses = {6: 12.011, 1: 1.008}
+    mass = sum(masses[number] for number in cloud.numbers) * 1.66054
+    assert mass / dome_volume(18.0, 14.0) == pytest.approx(density, rel=0.05)
 
 
 @pytest.mark.parametrize("fill", [amorphous_carbon, hydrocarbon])
@@ -129,6 +139,19 @@ def test_clusters_touch_and_do_not_overlap():
     assert nearest == pytest.approx(2 * 1.32)
     assert (np.abs(cloud.positions[:, 2]) >= 1.32 + 0.76 - 1e-9).all()
     assert adatoms(BOX, number=29, n=0, cluster_size=6, rng=rng()).positions.shape == (0, 3)
+
+
+@pytest.mark.parametrize(("n", "size"), [(60, 1), (25, 5)])
+def test_clusters_do_not_overlap_one_another(n, size):
+    cloud = adatoms(BOX, number=79, n=n, cluster_size=size, rng=rng())
+    assert len(cloud.numbers) == n * size
+    assert distances(cloud.positions).min() >= 2 * 1.36 - 1e-9
+
+
+def test_clusters_without_room_are_left_out():
+    cloud = adatoms([12.0, 9.0], number=79, n=200, cluster_size=1, rng=rng())
+    assert 10 < len(cloud.positions) < 50
+    assert len(cloud.numbers) == len(cloud.positions)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ Defect = Literal[
     "divacancy_5555_6_7777", "flower", "silicon_4",
 ]  # fmt: skip
 
+WAVE_BAND = 1.6  # highest frequency on the grid of the exit wave, in units of the length scale [1/Å]
+
 
 def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
     """Check that a range runs upwards."""
@@ -59,6 +61,21 @@ def _weights(weights: dict[str, float]) -> dict[str, float]:
     return weights
 
 
+def _elements(weights: dict[int, float]) -> dict[int, float]:
+    """Check that the keys are atomic numbers whose scattering is known."""
+    bad = [number for number in weights if not 1 <= number <= 96]
+    if bad:
+        raise ValueError(f"atomic numbers must lie in 1 … 96, got {bad}")
+    return _weights(weights)
+
+
+def _below_one(pair: tuple[float, float]) -> tuple[float, float]:
+    """Check that a range ends below 1."""
+    if pair[1] >= 1:
+        raise ValueError(f"the range must lie below 1, got [{pair[0]}, {pair[1]}]")
+    return pair
+
+
 Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
 PositiveRange = Annotated[Range, AfterValidator(_positive)]
 NonNegativeRange = Annotated[Range, AfterValidator(_not_negative)]
@@ -98,11 +115,13 @@ class StructureRanges(_Parameters):
         description="switched, silica, polymer: wanted share of hexagons, the disorder of the network"
     )
     displacement: NonNegativeRange = Field(
-        description="Random displacement of the atoms, per axis, in all families but voronoi [Å]"
+        description="Static random displacement of the atoms, per axis, in all families but voronoi [Å]"
     )
     strain: NonNegativeRange = Field(description="Root mean square of a smooth strain field")
     ripple: NonNegativeRange = Field(description="Root mean square height of the ripples [Å]")
-    wavelength: PositiveRange = Field(description="Shortest wavelength of ripples and strain [Å]")
+    wavelength: PositiveRange = Field(
+        description="Mean wavelength of ripples and strain, and distance of the islands of overlays [Å]"
+    )
     tilted: Share = Field(description="Share of the specimens that are tilted")
     tilt: NonNegativeRange = Field(description="Specimen tilt about a random axis [°]")
 
@@ -123,8 +142,8 @@ class DefectRanges(_Parameters):
         description="Relative frequency of each kind of defect"
     )
     density: PositiveRange = Field(description="Defects of all kinds, drawn log-uniformly [1/nm²]")
-    doped: Share = Field(description="Share of the specimens with foreign atoms, silica and polymer excepted")
-    dopants: Annotated[dict[int, float], AfterValidator(_weights)] = Field(
+    doped: Share = Field(description="Share of the carbon specimens with foreign atoms")
+    dopants: Annotated[dict[int, float], AfterValidator(_elements)] = Field(
         description="Relative frequency of each foreign element, by atomic number"
     )
     dopant_share: Annotated[ShareRange, AfterValidator(_positive)] = Field(
@@ -138,23 +157,27 @@ class PoreRanges(_Parameters):
     probability: Share = Field(description="Share of the specimens that have pores")
     count: CountRange = Field(description="Pores in a specimen that has any")
     radius: PositiveRange = Field(
-        description="Pore radius, drawn log-uniformly, at most 0.4 of the field; scaled with the material [Å]"
+        description="Pore radius, log-uniform, at most 0.34 of the field; scaled with the material [Å]"
     )
     irregular: Share = Field(description="Share of the porous specimens whose pores are not circular")
-    roughness: NonNegativeRange = Field(description="Relative amplitude of the rim of an irregular pore")
-    erosion: ShareRange = Field(description="Share of the atoms on a rim that are missing")
+    roughness: Annotated[NonNegativeRange, AfterValidator(_below_one)] = Field(
+        description="Largest relative deviation of the rim of an irregular pore from a circle"
+    )
+    erosion: ShareRange = Field(
+        description="Expected number of atoms that a rim loses, relative to the atoms on it"
+    )
     open: Share = Field(description="Share of the specimens that end at a rough edge: vacuum beyond it")
 
 
 class OverlayRanges(_Parameters):
-    """What lies on the sheet."""
+    """What lies on the sheet; of carbon and boron nitride only."""
 
     layer: Share = Field(description="Share of the specimens with a second layer")
     partial: Share = Field(description="Share of the second layers that cover a part of the field only")
     amorphous: Share = Field(description="Share of the second layers that are amorphous; others are twisted")
     gap: PositiveRange = Field(description="Distance of the second layer, above or below [Å]")
     debris: Share = Field(description="Share of the specimens with amorphous matter on the sheet")
-    coverage: Annotated[ShareRange, AfterValidator(_positive)] = Field(
+    coverage: Annotated[ShareRange, AfterValidator(_positive), AfterValidator(_below_one)] = Field(
         description="Share of the area that the debris, or a partial second layer, covers"
     )
     thickness: PositiveRange = Field(description="Largest thickness of the debris [Å]")
@@ -162,7 +185,7 @@ class OverlayRanges(_Parameters):
     carbon_density: PositiveRange = Field(description="Mass density of amorphous carbon [g/cm³]")
     hydrocarbon_density: PositiveRange = Field(description="Mass density of hydrocarbon [g/cm³]")
     adatoms: Share = Field(description="Share of the specimens with adatoms")
-    elements: Annotated[dict[int, float], AfterValidator(_weights)] = Field(
+    elements: Annotated[dict[int, float], AfterValidator(_elements)] = Field(
         description="Relative frequency of each adatom, by atomic number"
     )
     adatom_density: PositiveRange = Field(description="Adatoms or clusters, drawn log-uniformly [1/nm²]")
@@ -184,12 +207,15 @@ class OpticsRanges(_Parameters):
     energies: Annotated[dict[float, float], AfterValidator(_weights)] = Field(
         description="Relative frequency of each electron energy [eV]"
     )
-    matched: Share = Field(
-        description="Share of the images whose defocus suits their Cs"
-    )
+    matched: Share = Field(description="Share of the images whose defocus suits their Cs")
     bright_atoms: Share = Field(description="Share of those in which it makes atoms bright, else dark")
-    defocus: Range = Field(description="Defocus of the others, underfocus positive [Å]")
-    defocus_error: float = Field(ge=0, description="Standard deviation about a matched defocus [Å]")
+    defocus: Range = Field(
+        description="Defocus of the others, underfocus positive; scaled with the material's square [Å]"
+    )
+    defocus_error: float = Field(
+        ge=0,
+        description="Standard deviation about a matched defocus; scaled with the material's square [Å]",
+    )
     polymer_defocus: PositiveRange = Field(description="Underfocus of the polymer family [Å]")
     Cs: Range = Field(description="Spherical aberration [Å]")
     C5: Range = Field(description="Spherical aberration of fifth order [Å]")
@@ -203,8 +229,10 @@ class OpticsRanges(_Parameters):
     aperture: PositiveRange = Field(
         description="Objective aperture as the highest frequency that passes; scaled with the material [1/Å]"
     )
-    vibration: NonNegativeRange = Field(description="Image blur by vibration, standard deviation [Å]")
-    drift: NonNegativeRange = Field(description="Drift during the exposure [Å]")
+    vibration: NonNegativeRange = Field(
+        description="Image blur by vibration, standard deviation; scaled with the material [Å]"
+    )
+    drift: NonNegativeRange = Field(description="Drift during the exposure; scaled with the material [Å]")
 
     @model_validator(mode="after")
     def _check_energies(self) -> OpticsRanges:
@@ -228,7 +256,7 @@ class DetectorRanges(_Parameters):
     polymer_dose: PositiveRange = Field(
         description="Dose of the polymer family, drawn log-uniformly, not scaled [e⁻/Å²]"
     )
-    mtf_floor: NonNegativeRange = Field(description="MTF at high frequency, C of the MTF formula")
+    mtf_floor: ShareRange = Field(description="MTF at high frequency, C of the MTF formula")
     mtf_width: PositiveRange = Field(description="Width ω of the MTF in units of the Nyquist frequency")
     mtf_exponent: PositiveRange = Field(description="Exponent α of the MTF")
     readout_noise: NonNegativeRange = Field(
@@ -254,7 +282,13 @@ class DetectorRanges(_Parameters):
     def _check_sizes(self) -> DetectorRanges:
         if min(self.shape) < 64:
             raise ValueError(f"shape must be at least 64 × 64 px, got {self.shape[0]} × {self.shape[1]}")
-        for name, highest in (("gradient", 1.0), ("unevenness", 0.3), ("anisotropy", 0.1), ("wobble", 5.0)):
+        for name, highest in (
+            ("gradient", 1.0),
+            ("unevenness", 0.3),
+            ("anisotropy", 0.1),
+            ("wobble", 5.0),
+            ("vignetting", 1.0),
+        ):
             value = getattr(self, name)[1]
             if value >= highest:
                 raise ValueError(f"{name} must be < {highest:g}, got {value}")
@@ -303,6 +337,11 @@ class SynthesisParameters(_Parameters):
             raise ValueError(
                 f"pores.radius must be at most half the largest field ({field / 2:.1f} Å), "
                 f"got {self.pores.radius[1]}"
+            )
+        if self.optics.aperture[1] > WAVE_BAND:
+            raise ValueError(
+                f"optics.aperture must be at most {WAVE_BAND} 1/Å, what the grid of the exit wave holds, "
+                f"got {self.optics.aperture[1]}"
             )
         nyquist = 0.5 / self.detector.sampling[1]
         if self.optics.aperture[1] > nyquist:

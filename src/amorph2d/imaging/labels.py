@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from amorph2d.arrays import FloatArray, IntArray, as_pairs, as_points
 from amorph2d.imaging.simulated import MONOLAYER, OTHER, VACUUM
 from amorph2d.structures.network import RingedSheet, bond_vectors
-from amorph2d.structures.periodic import unwrapped_polygons
+from amorph2d.structures.periodic import as_box, unwrapped_polygons
 
 BOND_REACH = 0.71  # half a bond of carbon: how far the sheet reaches beyond its outermost bonds [Å]
 ATOM_RADIUS = 1.7  # van der Waals radius of carbon: what an atom of a second layer or of debris covers [Å]
@@ -145,6 +145,41 @@ def _images(
     return images[shift, index] - margin, index, shifts[shift], base - margin
 
 
+def sites_in_field(
+    positions: ArrayLike, box: ArrayLike, *, origin: Place, extent: Place, margin: float = 0.0
+) -> FloatArray:
+    """Return all periodic images of `positions` in and around a field, measured from its origin.
+
+    Parameters
+    ----------
+    positions
+        Points, (N, 2), x then y [Å].
+    box
+        Periods along x and y, (2,) [Å].
+    origin, extent
+        Corner and size of the field, x then y [Å].
+    margin
+        Distance outside the field at which points are still returned, ≥ 0 [Å].
+
+    Returns
+    -------
+    FloatArray
+        Points with -margin ≤ x ≤ extent[0] + margin and likewise for y, (M, 2) [Å].
+
+    Raises
+    ------
+    ValueError
+        If `margin` is negative.
+    """
+    _check_margin(margin)
+    return _images(as_points(positions, "positions"), as_box(box), origin, extent, margin)[0]
+
+
+def _check_margin(margin: float) -> None:
+    if margin < 0:
+        raise ValueError(f"margin must be ≥ 0 Å, got {margin}")
+
+
 def bonds_in_field(
     sheet: RingedSheet, *, origin: Place, extent: Place, margin: float
 ) -> tuple[FloatArray, IntArray]:
@@ -171,8 +206,7 @@ def bonds_in_field(
     ValueError
         If `margin` is negative.
     """
-    if margin < 0:
-        raise ValueError(f"margin must be ≥ 0 Å, got {margin}")
+    _check_margin(margin)
     atoms, index, boxes, base = _images(sheet.positions, sheet.box, origin, extent, margin)
     if len(atoms) == 0 or len(sheet.bonds) == 0:
         return atoms, np.empty((0, 2), dtype=np.int64)
@@ -219,8 +253,7 @@ def polygons_in_field(
     ValueError
         If `margin` is negative.
     """
-    if margin < 0:
-        raise ValueError(f"margin must be ≥ 0 Å, got {margin}")
+    _check_margin(margin)
     sizes = sheet.ring_sizes
     if len(sizes) == 0:
         return np.empty((0, 2)), np.zeros(1, dtype=np.int64)

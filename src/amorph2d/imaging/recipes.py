@@ -25,6 +25,7 @@ LENGTH_SCALES = {"silica": silica.LENGTH_SCALE, "polymer": molecular.LENGTH_SCAL
 CRYSTALS = ("graphene", "boron_nitride")
 NETWORKS = ("switched", *LENGTH_SCALES)  # families whose rings come from bond switching
 GRANULAR = 0.6  # share of hexagons from which a switched sheet may start from a polycrystal
+WIDEST_PORE = 0.34  # radius of the widest pore, as a part of the field
 BAND = (0.35, 0.9)  # frequencies in which neighbouring atoms of carbon are told apart [1/Å]
 
 # What an image of a flat, perfect sheet under a perfect microscope has: the neutral value of every column.
@@ -246,7 +247,7 @@ def _draw_defects(ranges: DefectRanges, family: str, rng: np.random.Generator) -
     """Point defects of crystals, foreign atoms of all but the other materials."""
     is_defective = rng.random() < ranges.probability and family in CRYSTALS
     kind, density = str(_choose(ranges.kinds, rng)), _log_uniform(ranges.density, rng)
-    is_doped = rng.random() < ranges.doped and family not in LENGTH_SCALES
+    is_doped = rng.random() < ranges.doped and family not in (*LENGTH_SCALES, "boron_nitride")
     dopant, share = int(_choose(ranges.dopants, rng)), _log_uniform(ranges.dopant_share, rng)
     return {
         "defect": kind if is_defective else "none",
@@ -262,18 +263,22 @@ def _draw_pores(
     """Draw number, size and shape of the pores; sizes follow the material."""
     ranges = parameters.pores
     porous = rng.random() < ranges.probability
-    widest = 0.4 * min(recipe["rows"], recipe["columns"]) * recipe["specimen_sampling"]
+    field = min(recipe["rows"], recipe["columns"]) * recipe["specimen_sampling"]
+    widest = min(WIDEST_PORE, 0.49 / (1 + ranges.roughness[1])) * field
     scaled = ranges.radius[0] * recipe["length_scale"], ranges.radius[1] * recipe["length_scale"]
     radius = _log_uniform((min(scaled[0], widest), min(scaled[1], widest)), rng)
     irregular = rng.random() < ranges.irregular
     roughness = _uniform(ranges.roughness, rng)
-    return {
-        "pores": _count(ranges.count, rng) if porous else 0,
+    drawn = {
+        "pores": _count(ranges.count, rng),
         "pore_radius": radius,
         "pore_roughness": roughness if irregular else 0.0,
         "erosion": _uniform(ranges.erosion, rng),
         "open_edge": bool(rng.random() < ranges.open),
     }
+    if not porous:
+        drawn |= {name: PLAIN[name] for name in ("pores", "pore_radius", "pore_roughness")}
+    return drawn if porous or drawn["open_edge"] else drawn | {"erosion": PLAIN["erosion"]}
 
 
 def _draw_overlays(ranges: OverlayRanges, scale: float, rng: np.random.Generator) -> dict[str, Any]:
@@ -302,13 +307,13 @@ def _draw_overlays(ranges: OverlayRanges, scale: float, rng: np.random.Generator
         "adatom_density": _log_uniform(ranges.adatom_density, rng),
         "cluster": _count(ranges.cluster, rng),
     }
-    is_carbon = scale == 1
+    is_atomic = scale == 1
     for has, names in (
         (has_layer, ("layer", "layer_share", "layer_gap", "layer_rotation")),
         (has_debris, ("debris", "debris_coverage", "debris_thickness", "debris_density")),
         (has_adatoms, ("adatom", "adatom_density", "cluster")),
     ):
-        if not (has and is_carbon):
+        if not (has and is_atomic):
             drawn |= {name: PLAIN[name] for name in names}
     return drawn
 
@@ -318,7 +323,7 @@ def _draw_optics(ranges: OpticsRanges, recipe: Mapping[str, Any], rng: np.random
     scale = recipe["length_scale"]
     aperture = _uniform(ranges.aperture, rng) / scale
     optics: dict[str, float] = {
-        "defocus": _uniform(ranges.defocus, rng),
+        "defocus": _uniform(ranges.defocus, rng) * scale**2,
         "Cs": _uniform(ranges.Cs, rng),
         "C5": _uniform(ranges.C5, rng),
         "focal_spread": _uniform(ranges.focal_spread, rng),

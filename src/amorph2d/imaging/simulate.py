@@ -8,10 +8,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 
-from amorph2d.arrays import Float32Array, FloatArray, IntArray, as_points
+from amorph2d.arrays import Float32Array, FloatArray, IntArray
 from amorph2d.imaging.detector import (
     as_stored,
     blur,
@@ -22,7 +22,7 @@ from amorph2d.imaging.detector import (
     xray_spikes,
 )
 from amorph2d.imaging.geometry import Distortion, distort, distorted_positions
-from amorph2d.imaging.labels import bonds_in_field, polygons_in_field, region_mask
+from amorph2d.imaging.labels import bonds_in_field, polygons_in_field, region_mask, sites_in_field
 from amorph2d.imaging.optics import Optics
 from amorph2d.imaging.recipes import SPECIMEN_COLUMNS
 from amorph2d.imaging.simulated import SimulatedImage
@@ -129,7 +129,10 @@ def image_wave(wave: Waves, specimen: Specimen, recipe: Mapping[str, Any]) -> Si
 
 
 def _intensity(wave: Waves, box: FloatArray, recipe: Mapping[str, Any]) -> Float32Array:
-    """Noise-free periodic image of the whole box at the recipe's sampling."""
+    """Noise-free periodic image of the whole box at the recipe's sampling.
+
+    Frequencies beyond those of the pixels are cut off; a camera would fold what its MTF leaves of them.
+    """
     intensity = form_image(wave, Optics(**{name: recipe[name] for name in OPTICS_COLUMNS}))
     step = float(box[0]) / intensity.shape[1]
     if recipe["vibration"] > 0:
@@ -156,9 +159,10 @@ def _corner(shape: tuple[int, ...], recipe: Mapping[str, Any], rng: np.random.Ge
     place = rng.random(2)
     if recipe["tilt"] == 0:
         return np.floor(place * shape).astype(np.int64)
-    # The height of a tilted sheet jumps where the box closes: keep that out of the field.
+    # The height of a tilted sheet jumps where the box closes: keep that away from the field.
     room = np.array(shape) - (recipe["rows"], recipe["columns"])
-    return np.floor(place * np.maximum(room, 0)).astype(np.int64)
+    spare = np.maximum(room - 4 * MTF_REACH, 0)
+    return np.floor((room - spare) / 2 + place * spare).astype(np.int64)
 
 
 def _field(
@@ -260,39 +264,3 @@ def _truth(
 def _is_in_image(points: FloatArray, extent: tuple[float, float]) -> NDArray[np.bool_]:
     """Say which points lie between the centres of the outermost pixels."""
     return np.asarray(((points >= 0) & (points <= extent)).all(axis=1))
-
-
-def sites_in_field(
-    positions: ArrayLike,
-    box: ArrayLike,
-    *,
-    origin: tuple[float, float],
-    extent: tuple[float, float],
-    margin: float = 0.0,
-) -> FloatArray:
-    """Return all periodic images of `positions` inside a field, measured from its origin.
-
-    Parameters
-    ----------
-    positions
-        Points, (N, 2), x then y [Å].
-    box
-        Periods along x and y, (2,) [Å].
-    origin, extent
-        Corner and size of the field, x then y [Å].
-    margin
-        Distance outside the field at which points are still returned [Å].
-
-    Returns
-    -------
-    FloatArray
-        Points with -margin ≤ x ≤ extent[0] + margin and likewise for y, (M, 2) [Å].
-    """
-    points, period, size = as_points(positions), np.asarray(box, float), np.asarray(extent, float)
-    wrapped = (points - np.asarray(origin, float) + margin) % period
-    repeats = np.ceil((size + 2 * margin) / period).astype(int) + 1
-    shifts = (
-        np.stack(np.meshgrid(np.arange(repeats[0]), np.arange(repeats[1])), axis=-1).reshape(-1, 2) * period
-    )
-    images = (wrapped[None] + shifts[:, None]).reshape(-1, 2)
-    return images[(images <= size + 2 * margin).all(axis=1)] - margin

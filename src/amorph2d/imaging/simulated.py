@@ -62,7 +62,9 @@ def in_units_of_carbon(image: SimulatedImage) -> SimulatedImage:
     """Return the image of another material with its lengths scaled to the spacing of carbon.
 
     Networks know one spacing: what they see of a polymer with nodes 26 Å apart is a sheet of carbon at a
-    sampling 18 times finer. The image of a carbon sheet is returned as it is.
+    sampling 18 times finer. The image of a carbon sheet is returned as it is. Of the
+    recipe, ``sampling``, ``dose_per_area`` and ``length_scale`` are scaled; the other columns stay what the
+    image was made with.
     """
     scale = image.length_scale
     if scale == 1:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from amorph2d.arrays import FloatArray
 from amorph2d.structures.bond_switching import bond_switched_network, switch_bonds
@@ -17,7 +18,7 @@ from amorph2d.structures.dopants import rest_lengths, substitute
 from amorph2d.structures.lattices import BORON_NITRIDE, BORON_NITRIDE_BOND, CARBON_BOND, honeycomb_sheet
 from amorph2d.structures.layers import second_layer
 from amorph2d.structures.molecular import molecular_network
-from amorph2d.structures.network import RingedSheet
+from amorph2d.structures.network import RingedSheet, moved
 from amorph2d.structures.outlines import DIRECTIONS, Outline, irregular_blob, random_patches, rough_band
 from amorph2d.structures.pores import cut_pore
 from amorph2d.structures.relax import GRAPHENE, relax_network
@@ -38,7 +39,8 @@ MOST_POROUS = 0.4  # share of the sheet that pores may take; further pores of a 
 RESIDUAL_FORCE = 0.05  # at which a network counts as relaxed: 0.002 Å from the minimum for a bond [eV/Å]
 DEFECT_SPACING = 12.0  # between the centres of two defects, at least [Å]
 OPEN_SHARE = 0.3  # share of the box beyond an open edge
-SMALLEST_SWITCHED = 24.0  # box in which bonds are switched [Å]
+SMALLEST_SWITCHED = 15.2  # box in which bonds are switched, in bonds
+FARTHEST_GROUND = 3.0  # from an adatom to the next atom of the sheet, seen along the beam [Å]
 EDGE_ROUGHNESS = 3.0  # of an open edge, root mean square [Å]
 
 Recipe = Mapping[str, Any]
@@ -51,6 +53,7 @@ def build_specimen(recipe: Recipe) -> Specimen:
     scale = recipe["length_scale"]
     columns, rows = recipe["columns"] + 2 * FIELD_MARGIN, recipe["rows"] + 2 * FIELD_MARGIN
     box = np.array([columns, rows]) * recipe["specimen_sampling"] / scale
+    box = box / np.cos(np.deg2rad(recipe["tilt"]))
     sheet = _with_faults(_NETWORKS[recipe["family"]](recipe, box, network), recipe, faults)
     sheet = _with_pores(sheet, recipe, pores)
     if recipe["family"] == "silica":
@@ -66,7 +69,8 @@ def build_specimen(recipe: Recipe) -> Specimen:
         rng=motion,
     )
     specimen = flat_specimen(sheet, heights)
-    specimen = replace(specimen, overlays=tuple(_overlays(sheet.box, recipe, overlays)))
+    on_top = _stacked(tuple(_overlays(sheet.box, recipe, overlays)), specimen)
+    specimen = replace(specimen, overlays=on_top)
     return tilted(specimen, tilt=recipe["tilt"], direction=recipe["tilt_direction"])
 
 
@@ -94,13 +98,14 @@ def _polycrystal(recipe: Recipe, box: FloatArray, rng: np.random.Generator) -> R
 
 
 def _switched(recipe: Recipe, box: FloatArray, rng: np.random.Generator) -> RingedSheet:
+    box = np.maximum(box, SMALLEST_SWITCHED * recipe["bond_length"])
     if recipe["grains"]:
-        grains = _polycrystal(recipe, np.maximum(box, SMALLEST_SWITCHED), rng)
+        grains = _polycrystal(recipe, box, rng)
         potential = replace(GRAPHENE, bond_length=recipe["bond_length"])
         wanted = ring_fractions(recipe["hexagons"])
         return switch_bonds(grains, ring_fractions=wanted, potential=potential, rng=rng)
     return bond_switched_network(
-        np.maximum(box, SMALLEST_SWITCHED),
+        box,
         ring_fractions=ring_fractions(recipe["hexagons"]),
         bond_length=recipe["bond_length"],
         rng=rng,
@@ -129,11 +134,11 @@ _NETWORKS: dict[str, Callable[[Recipe, FloatArray, np.random.Generator], RingedS
 
 
 def ring_fractions(hexagons: float) -> dict[int, float]:
-    """Return the fractions of rings of four to nine atoms of a sheet with a given share of hexagons.
+    """Return the fractions of rings of five to eight atoms of a sheet with a given share of hexagons.
 
     Between the crystal and three sheets of monolayer amorphous carbon models, with 75, 63 and 47 % of
-    hexagons, the fractions are interpolated, below 47 % extrapolated; then pentagons and heptagons give
-    way until the mean size is 6.
+    hexagons, the fractions are interpolated, and below 47 % towards 49/0/27/12 % without any hexagon; then
+    pentagons and heptagons give way until the mean size is 6.
     """
     if not 0 < hexagons <= 1:
         raise ValueError(f"hexagons must be > 0 and ≤ 1, got {hexagons}")
@@ -166,7 +171,7 @@ def _with_faults(sheet: RingedSheet, recipe: Recipe, rng: np.random.Generator) -
         n_defects = max(1, int(rng.poisson(recipe["defect_density"] * sheet.box.prod() / 100)))
         sheet, _ = insert_defects(sheet, {recipe["defect"]: n_defects}, rng=rng, spacing=DEFECT_SPACING)
         bond_lengths = rest_lengths(sheet, bond_length=recipe["bond_length"])
-    if recipe["dopant"] and recipe["family"] != "boron_nitride":
+    if recipe["dopant"]:
         fractions = {recipe["dopant"]: recipe["dopant_share"]}
         sheet, bond_lengths = substitute(
             sheet, fractions=fractions, rng=rng, bond_length=recipe["bond_length"]
@@ -204,11 +209,15 @@ def _deformed(sheet: RingedSheet, recipe: Recipe, rng: np.random.Generator) -> R
 
 
 def displace(sheet: RingedSheet, sigma: float, rng: np.random.Generator) -> RingedSheet:
-    """Return `sheet` with its atoms displaced at random, standard deviation `sigma` per axis [Å]."""
+    """Return `sheet` with its atoms displaced at random, standard deviation `sigma` per axis [Å].
+
+    One frozen pattern, seen by all images of a specimen and by their labels: static disorder.
+    """
     if sigma < 0:
         raise ValueError(f"sigma must be ≥ 0 Å, got {sigma}")
-    moves = rng.normal(0, sigma, sheet.positions.shape)
-    return replace(sheet, positions=(sheet.positions + moves) % sheet.box)
+    if sigma == 0:
+        return sheet
+    return moved(sheet, sheet.positions + rng.normal(0, sigma, sheet.positions.shape), sheet.box)
 
 
 def tilted(specimen: Specimen, *, tilt: float, direction: float) -> Specimen:
@@ -238,17 +247,13 @@ def tilted(specimen: Specimen, *, tilt: float, direction: float) -> Specimen:
 
     def lay(cloud: Cloud) -> Cloud:
         xy, z = cloud.positions[:, :2], cloud.positions[:, 2]
-        moved = (xy * shrink - z[:, None] * slope * shrink) % box
+        aside = (xy * shrink - z[:, None] * slope * shrink) % box
         risen = z * np.cos(angle) + (xy - sheet.box / 2) @ (slope * shrink)
-        return replace(cloud, positions=np.column_stack([moved, risen]))
+        return replace(cloud, positions=np.column_stack([aside, risen]))
 
     layer = lay(specimen.layer)
-    flat = replace(
-        sheet,
-        positions=layer.positions[:, :2],
-        ring_centres=sheet.ring_centres * shrink % box,
-        box=box,
-    )
+    heights = specimen.layer.positions[:, 2]
+    flat = moved(sheet, sheet.positions * shrink - heights[:, None] * slope * shrink, box)
     return Specimen(flat, layer, tuple(lay(cloud) for cloud in specimen.overlays))
 
 
@@ -267,11 +272,29 @@ def _overlays(box: FloatArray, recipe: Recipe, rng: np.random.Generator) -> Iter
         yield adatoms(box, number=recipe["adatom"], n=n_adatoms, cluster_size=recipe["cluster"], rng=rng)
 
 
+def _stacked(overlays: tuple[Cloud, ...], specimen: Specimen) -> tuple[Cloud, ...]:
+    """Lay overlays on a rippled sheet, debris and adatoms outside the second layer, adatoms on atoms."""
+    tree = cKDTree(specimen.sheet.positions, boxsize=specimen.sheet.box)
+    layers = [cloud for cloud in overlays if cloud.kind == "layer" and len(cloud.positions)]
+    gap = layers[0].positions[0, 2] if layers else 0.0
+    laid = []
+    for cloud in overlays:
+        distance, nearest = tree.query(cloud.positions[:, :2])
+        x, y, z = cloud.positions.T
+        if cloud.kind != "layer":
+            z = np.where(z * gap > 0, z + gap, z)
+        z = z + specimen.layer.positions[nearest, 2]
+        has_ground = np.asarray(distance) <= FARTHEST_GROUND
+        is_kept = has_ground if cloud.kind == "adatoms" else np.ones(len(z), dtype=bool)
+        laid.append(Cloud(cloud.kind, np.column_stack([x, y, z])[is_kept], cloud.numbers[is_kept]))
+    return tuple(laid)
+
+
 def _second_layer(box: FloatArray, recipe: Recipe, rng: np.random.Generator) -> Cloud:
     """Amorphous or twisted layer over all or part of the box."""
     if recipe["layer"] == "amorphous":
         layer = bond_switched_network(
-            np.maximum(box, SMALLEST_SWITCHED),
+            np.maximum(box, SMALLEST_SWITCHED * recipe["bond_length"]),
             ring_fractions=ring_fractions(0.6),
             bond_length=recipe["bond_length"],
             rng=rng,

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from amorph2d.arrays import FloatArray, IntArray
 from amorph2d.structures.outlines import Outline
-from amorph2d.structures.periodic import as_box, wrap
+from amorph2d.structures.periodic import as_box, shortest_image, wrap
 from amorph2d.structures.specimen import Cloud
 
 HYDROGEN, CARBON = 1, 6
@@ -21,7 +21,10 @@ GROUND = 3.2  # height of the lowest atoms, about the distance of two layers of 
 _CELL = 2.4  # of the list of neighbours, longer than any distance that is kept [Å]
 _STEP = 1.0  # of the map of thicknesses [Å]
 _TRIALS = 60  # places that are tried for each atom
+_LONGEST_CHAIN_BOND = 1.75
 _HYDROGEN_BOND = 1.09
+_HYDROGEN_ROUNDS = 12  # directions that are tried at each carbon atom
+_LOWEST_HYDROGEN = 2.4  # height of hydrogen at least: it is smaller than carbon [Å]
 _HYDROGEN_DISTANCE = 1.5  # between hydrogen and what it is not bonded to, at least [Å]
 
 
@@ -42,9 +45,9 @@ _CHAINS = _Growth(bond=1.53, spread=0.02, others=2.2, n_arms=2)
 def amorphous_carbon(outline: Outline, *, thickness: float, density: float, rng: Generator) -> Cloud:
     """Fill domes of amorphous carbon over a region.
 
-    Atoms follow one another at 1.46 ± 0.04 Å from one with fewer than three neighbours, and at least 1.8 Å
-    from all others, until the density is reached. This is no model of the bonds in amorphous carbon: it has
-    its density, its shortest distances and, seen in projection, its grain.
+    Atoms follow one another at 1.46 ± 0.04 Å, and no less than 1.38 Å, from one with fewer than three
+    neighbours, and at least 1.8 Å from all others, until the density is reached. This is no model of the
+    bonds in amorphous carbon: it has its density, its shortest distances and, seen in projection, its grain.
 
     Parameters
     ----------
@@ -109,7 +112,8 @@ def adatoms(box: ArrayLike, *, number: int, n: int, cluster_size: int, rng: Gene
     """Scatter adatoms, or clusters of them, over a sheet.
 
     The first atom of a cluster lies above or below the sheet by the covalent radii of itself and of carbon;
-    each further one touches an earlier one and lies no lower.
+    each further one touches an earlier one and lies no lower. Atoms of different clusters are no closer than
+    those that touch; a cluster that finds no such place is left out.
 
     Parameters
     ----------
@@ -141,15 +145,23 @@ def adatoms(box: ArrayLike, *, number: int, n: int, cluster_size: int, rng: Gene
     if not 0 < number < len(covalent_radii):
         raise ValueError(f"number must be an atomic number up to {len(covalent_radii) - 1}, got {number}")
     radius = float(covalent_radii[number])
-    clusters = [_cluster(cluster_size, 2 * radius, rng) for _ in range(n)]
-    places = rng.uniform(0, edges, (n, 2))
-    sides = rng.choice([-1.0, 1.0], n)
     height = radius + float(covalent_radii[CARBON])
-    positions = [np.empty((0, 3))]
-    for place, side, cluster in zip(places, sides, clusters, strict=True):
-        xy = wrap(place + cluster[:, :2], edges)
-        positions.append(np.column_stack([xy, side * (height + cluster[:, 2])]))
-    return Cloud("adatoms", np.concatenate(positions), np.full(n * cluster_size, number))
+    atoms: FloatArray = np.empty((0, 3))
+    for _ in range(n):
+        cluster = _cluster(cluster_size, 2 * radius, rng) + np.array([0, 0, height])
+        for _ in range(_TRIALS):
+            moved = cluster * [1, 1, rng.choice([-1.0, 1.0])] + np.append(rng.uniform(0, edges), 0.0)
+            if _gap_between(moved, atoms, edges) >= 2 * radius:
+                atoms = np.concatenate([atoms, np.column_stack([wrap(moved[:, :2], edges), moved[:, 2]])])
+                break
+    return Cloud("adatoms", atoms, np.full(len(atoms), number))
+
+
+def _gap_between(some: FloatArray, others: FloatArray, box: FloatArray) -> float:
+    """Shortest distance from one set of atoms to another, infinite without others [Å]."""
+    vectors = some[:, None] - others
+    vectors[..., :2] = shortest_image(vectors[..., :2], box)
+    return float(np.linalg.norm(vectors, axis=2).min(initial=np.inf))
 
 
 def _cluster(size: int, distance: float, rng: Generator) -> FloatArray:
@@ -252,7 +264,7 @@ def _grow(
             partner = open_atoms[slot]
             up = 2 * rng.random() - 1
             turn = 2 * np.pi * rng.random()
-            length = bond + spread * rng.normal()
+            length = bond + spread * min(2.0, max(-2.0, rng.normal()))
             flat = length * np.sqrt(1 - up * up)
             x = atoms[partner, 0] + flat * np.cos(turn)
             y = atoms[partner, 1] + flat * np.sin(turn)
@@ -293,15 +305,25 @@ def _saturate(carbon: FloatArray, box: FloatArray, rng: Generator) -> FloatArray
 
     if len(carbon) == 0:
         return np.empty((0, 3))
-    # Two candidates for each arm: some point at a neighbour.
-    places = np.repeat(carbon, 4, axis=0) + _HYDROGEN_BOND * _directions(4 * len(carbon), rng)
-    places[:, :2] = wrap(places[:, :2], box)
     period = np.array([*box, 0.0])
-    low = min(carbon[:, 2].min(), places[:, 2].min())
-    lift = np.array([0.0, 0.0, low])
-    others = np.asarray(cKDTree(carbon - lift, boxsize=period).query(places - lift, k=2)[0])[:, 1]
-    places = places[others >= _HYDROGEN_DISTANCE]
-    pairs = cKDTree(places - lift, boxsize=period).query_pairs(_HYDROGEN_DISTANCE, output_type="ndarray")
-    is_kept = np.ones(len(places), dtype=bool)
-    is_kept[pairs.max(axis=1, initial=-1)] = False
-    return places[is_kept]
+    lift = np.array([0.0, 0.0, carbon[:, 2].min() - _HYDROGEN_BOND])
+    backbone = cKDTree(carbon - lift, boxsize=period)
+    bonds = backbone.query_pairs(_LONGEST_CHAIN_BOND, output_type="ndarray")
+    n_free = 4 - np.bincount(bonds.ravel(), minlength=len(carbon))
+    hydrogen = np.empty((0, 3))
+    for _ in range(_HYDROGEN_ROUNDS):
+        hosts = rng.permutation(np.flatnonzero(n_free > 0))
+        places = carbon[hosts] + _HYDROGEN_BOND * _directions(len(hosts), rng)
+        places[:, :2] = wrap(places[:, :2], box)
+        others = np.asarray(backbone.query(places - lift, k=2)[0])[:, 1]
+        is_kept = (others >= _HYDROGEN_DISTANCE) & (np.abs(places[:, 2]) >= _LOWEST_HYDROGEN)
+        if len(hydrogen):
+            nearest = cKDTree(hydrogen - lift, boxsize=period).query(places - lift)[0]
+            is_kept &= np.asarray(nearest) >= _HYDROGEN_DISTANCE
+        hosts, places = hosts[is_kept], places[is_kept]
+        pairs = cKDTree(places - lift, boxsize=period).query_pairs(_HYDROGEN_DISTANCE, output_type="ndarray")
+        is_first = np.ones(len(places), dtype=bool)
+        is_first[pairs.max(axis=1, initial=-1)] = False
+        hydrogen = np.concatenate([hydrogen, places[is_first]])
+        n_free[hosts[is_first]] -= 1
+    return hydrogen
