@@ -66,7 +66,8 @@ def _elements(weights: dict[int, float]) -> dict[int, float]:
     bad = [number for number in weights if not 1 <= number <= 96]
     if bad:
         raise ValueError(f"atomic numbers must lie in 1 … 96, got {bad}")
-    return _weights(weights)
+    _weights({str(number): weight for number, weight in weights.items()})
+    return weights
 
 
 def _below_one(pair: tuple[float, float]) -> tuple[float, float]:
