@@ -4,7 +4,8 @@
 
 A file holds box x, box y, angle, energy, then atoms (id x y z), then bonds (id i j): the format of
 https://github.com/federicodambrosio/graphene-samples (CC BY 4.0), polycrystalline graphene. ``--hexagons``
-adds sheets by the project's own bond switching, of a seed that no set has. Prints F1 and RMSE for each condition.
+adds sheets by the project's own bond switching, of a seed that no set has. Prints F1 and RMSE for each
+condition.
 """
 
 from __future__ import annotations
