@@ -68,20 +68,20 @@ def test_untouched_holes_are_no_rings_and_untouched_rings_stay() -> None:
     assert sorted(turned.ring_sizes)[:2] == [5, 5]
 
 
-def test_a_hole_that_is_small_stays_a_hole_until_it_is_edited(relaxed: RingedSheet) -> None:
+def test_a_hole_that_is_small_stays_a_hole_until_it_is_edited(honeycomb: RingedSheet) -> None:
     # Leave out one ring from the table, as if it were a pore of six atoms.
-    ring = int(np.flatnonzero(relaxed.ring_sizes == 6)[0])
-    members = relaxed.ring_members[relaxed.ring_offsets[ring] : relaxed.ring_offsets[ring + 1]]
-    is_kept = np.repeat(np.arange(len(relaxed.ring_sizes)), relaxed.ring_sizes) != ring
-    sizes = np.delete(relaxed.ring_sizes, ring)
+    ring = int(np.flatnonzero(honeycomb.ring_sizes == 6)[0])
+    members = honeycomb.ring_members[honeycomb.ring_offsets[ring] : honeycomb.ring_offsets[ring + 1]]
+    is_kept = np.repeat(np.arange(len(honeycomb.ring_sizes)), honeycomb.ring_sizes) != ring
+    sizes = np.delete(honeycomb.ring_sizes, ring)
     holed = RingedSheet(
-        relaxed.positions,
-        relaxed.numbers,
-        relaxed.bonds,
-        np.delete(relaxed.ring_centres, ring, axis=0),
+        honeycomb.positions,
+        honeycomb.numbers,
+        honeycomb.bonds,
+        np.delete(honeycomb.ring_centres, ring, axis=0),
         sizes,
-        relaxed.box,
-        relaxed.ring_members[is_kept],
+        honeycomb.box,
+        honeycomb.ring_members[is_kept],
         np.concatenate([[0], np.cumsum(sizes)]),
     )
     network = PlanarMap(holed)

@@ -61,7 +61,7 @@ def test_vitreous_film_keeps_its_bonds_and_rings(relaxed: RingedSheet) -> None:
     bonded = neighbours(film, 1.8)[1]
     assert len(bonded) == 8 * len(relaxed.positions)
     assert bonded == pytest.approx(np.maximum(1.62, bonded))
-    assert np.mean(bonded > 1.621) < 0.03
+    assert np.mean(bonded > 1.621) < 0.05
     assert bonded.max() < 1.7
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from amorph2d.arrays import FloatArray
 from amorph2d.imaging.adaptation.conditions import Conditions, shared_polarity
 from amorph2d.imaging.adaptation.config import AdaptationParameters, Margins
-from amorph2d.imaging.config import OpticsRanges, SynthesisParameters
+from amorph2d.imaging.config import WAVE_BAND, OpticsRanges, SynthesisParameters
 from amorph2d.imaging.detector import modulation_transfer
 from amorph2d.imaging.optics import Optics, matched_defocus, wavelength
 
@@ -22,7 +22,7 @@ Range = tuple[float, float]
 
 _LEAST_ENVELOPE = math.exp(-3)  # of the amplitude that is still seen at the information limit
 _LEAST_DIRT = 0.02  # share of the specimen that counts as covered by something
-_LEAST_COVERAGE = 0.005
+_LEAST_COVERAGE, _MOST_COVERAGE = 0.005, 0.95
 _LAYER_CONTRAST = 0.015, 0.07  # of a single layer of carbon, in measured and simulated images
 _FLOOR_ERROR = 0.03  # by which the floor of an MTF is uncertain, for it is confused with read-out noise
 _COMMON = 0.1  # share of the images from which an energy decides ranges
@@ -256,7 +256,7 @@ def _dirt(
     yield Change("overlays.debris", share, "share of clean area")
     if dirty:
         low, high = min(dirty) / (1 + margins.others), max(dirty) * (1 + margins.others)
-        limits = max(low, _LEAST_COVERAGE), min(high, 1.0)
+        limits = tuple(float(np.clip(share, _LEAST_COVERAGE, _MOST_COVERAGE)) for share in (low, high))
         yield Change("overlays.coverage", limits, "share of clean area")
 
 
@@ -353,9 +353,9 @@ def _resolution(
 def _cut_to_size(raw: dict[str, Any]) -> Iterator[Change]:
     """Cut pores to the field and the aperture to the frequencies of the pixels."""
     detector = raw["detector"]
-    nyquist = 0.5 / detector["sampling"][1] * (1 - 1e-9)
-    if raw["optics"]["aperture"][1] > nyquist:
-        value = _at_most(raw["optics"]["aperture"], nyquist)
+    highest = min(WAVE_BAND, 0.5 / detector["sampling"][1] * (1 - 1e-9))
+    if raw["optics"]["aperture"][1] > highest:
+        value = _at_most(raw["optics"]["aperture"], highest)
         raw["optics"]["aperture"] = value
         yield Change("optics.aperture", value, "Nyquist frequency")
     widest = min(detector["shape"]) * detector["sampling"][1] / 2 * (1 - 1e-9)
