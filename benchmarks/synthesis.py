@@ -97,17 +97,20 @@ def warm_up(recipes: list[dict[str, Any]]) -> None:
     from amorph2d.imaging.simulate import simulate_image
 
     threadpool_limits(limits=1)
+    import torch  # noqa: F401
+
     for recipe in recipes:
         simulate_image(recipe)
 
 
 def make_shard(task: tuple[list[dict[str, Any]], str]) -> int:
-    """Simulate the images of some specimens and write them; return the bytes on disk."""
+    """Simulate the images of a specimen, write them, and draw their heat maps; return the bytes on disk."""
     from amorph2d.datasets.shards import write_shard
     from amorph2d.pipelines.synthesis.scheduling import simulate_shard
 
     recipes, path = task
     write_shard(Path(path), simulate_shard(recipes), "benchmark")
+    draw_labels(Path(path))
     return Path(path).stat().st_size
 
 
@@ -155,8 +158,8 @@ def run_optics(task: tuple[list[dict[str, Any]], Any]) -> int:
     return len(recipes)
 
 
-def draw_labels(folder: Path) -> None:
-    """Draw the heat maps of all shards in a folder, as training does."""
+def draw_labels(path: Path) -> None:
+    """Draw the heat maps of a shard, as training does."""
     import torch
 
     from amorph2d.datasets.shards import Shard
@@ -164,10 +167,9 @@ def draw_labels(folder: Path) -> None:
     from amorph2d.learning.targets import draw_heatmaps
 
     torch.set_num_threads(1)
-    for path in sorted(folder.glob("*.safetensors")):
-        for image in map(in_units_of_carbon, Shard(path)):
-            sites, shape = [image.atoms, image.rings], (SIDE, SIDE)
-            draw_heatmaps(sites, shape, sampling=image.sampling, sigma=LABEL_SIGMA)
+    for image in map(in_units_of_carbon, Shard(path)):
+        sites, shape = [image.atoms, image.rings], (SIDE, SIDE)
+        draw_heatmaps(sites, shape, sampling=image.sampling, sigma=LABEL_SIGMA)
 
 
 def main() -> None:
@@ -192,7 +194,6 @@ def main() -> None:
         start = time.perf_counter()
         tasks = [(group, f"{folder}/{k}.safetensors") for k, group in enumerate(groups)]
         n_bytes = sum(pool.map(make_shard, tasks))
-        draw_labels(Path(folder))
         project = len(recipes) / (time.perf_counter() - start)
         specimens = [specimen for built in pool.map(prepare_specimens, groups) for specimen in built]
         tasks_of_optics = list(zip(groups, specimens, strict=True))
