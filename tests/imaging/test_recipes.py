@@ -94,8 +94,18 @@ def test_splits_have_their_shares(synthesis):
     shares = draw_recipes(
         synthesis(n_images=1500, images_per_specimen=1, validation_share=0.2, test_share=0.3)
     )["split"].value_counts(True)
-    assert shares["validation"] == pytest.approx(0.2, abs=0.04)
-    assert shares["test"] == pytest.approx(0.3, abs=0.04)
+    assert shares["validation"] == pytest.approx(0.2, abs=0.003)
+    assert shares["test"] == pytest.approx(0.3, abs=0.003)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_small_sets_have_all_parts(synthesis, seed):
+    small = synthesis(seed=seed, n_images=100, images_per_specimen=1, validation_share=0.04, test_share=0.06)
+    counts = draw_recipes(small)["split"].value_counts()
+    assert counts["validation"] in (3, 4, 5)
+    assert counts["test"] in (5, 6, 7)
+    none = synthesis(seed=seed, n_images=100, validation_share=0.0, test_share=0.0)
+    assert set(draw_recipes(none)["split"]) == {"training"}
 
 
 def test_dose_is_log_uniform(synthesis):

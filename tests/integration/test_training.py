@@ -160,3 +160,15 @@ def test_wrong_synthesis_parameters_are_refused(copy):
     done = copy.kedro("run", "--pipelines", "synthesis", "--env", "demo", "--params", "synthesis.n_images=-1")
     assert done.code != 0
     assert "greater than or equal to 1" in done.text
+
+
+@pytest.mark.parametrize("missing", ["training", "validation", "test"])
+def test_set_without_one_of_its_parts_is_named(missing):
+    from amorph2d.pipelines.training.nodes import fit_network
+
+    class Parts(list):
+        def split(self, name):
+            return [] if name == missing else [0]
+
+    with pytest.raises(ValueError, match=f"set of 5 images has none for {missing}; make a larger one"):
+        fit_network(Parts(range(5)), None, "sites", None)

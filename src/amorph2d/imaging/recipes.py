@@ -21,6 +21,7 @@ from amorph2d.structures import molecular, silica
 from amorph2d.structures.lattices import CARBON_BOND
 
 SPLITS = ("training", "validation", "test")
+GOLDEN_RATIO = (1 + 5**0.5) / 2
 LENGTH_SCALES = {"silica": silica.LENGTH_SCALE, "polymer": molecular.LENGTH_SCALE}
 CRYSTALS = ("graphene", "boron_nitride")
 NETWORKS = ("switched", *LENGTH_SCALES)  # families whose rings come from bond switching
@@ -149,13 +150,13 @@ def draw_recipe(parameters: SynthesisParameters, index: int) -> dict[str, Any]:
         raise ValueError(f"index must be ≥ 0, got {index}")
     specimen = index // parameters.images_per_specimen
     common = np.random.SeedSequence(parameters.seed, spawn_key=(0, specimen)).spawn(6)
-    split, structure, defects, pores, overlays, scale = map(np.random.default_rng, common)
+    _, structure, defects, pores, overlays, scale = map(np.random.default_rng, common)
     own = np.random.SeedSequence(parameters.seed, spawn_key=(1, index)).spawn(2)
     optics, detector = map(np.random.default_rng, own)
     recipe: dict[str, Any] = {
         "index": index,
         "specimen": specimen,
-        "split": _draw_split(parameters, split),
+        "split": _split(parameters, specimen),
     }
     recipe |= _draw_structure(parameters.structures, structure)
     recipe |= _draw_scale(parameters, recipe["length_scale"], scale)
@@ -167,10 +168,17 @@ def draw_recipe(parameters: SynthesisParameters, index: int) -> dict[str, Any]:
     return {name: recipe[name] for name in PLAIN}
 
 
-def _draw_split(parameters: SynthesisParameters, rng: np.random.Generator) -> str:
-    """Which part of the set the specimen belongs to."""
-    test, validation = parameters.test_share, parameters.validation_share
-    return str(rng.choice(SPLITS, p=[1 - test - validation, validation, test]))
+def _split(parameters: SynthesisParameters, specimen: int) -> str:
+    """Which part of the set a specimen belongs to: any number of neighbours has the shares, nearly.
+
+    Multiples of the golden ratio, from a random start, fill the unit interval evenly; random draws would
+    leave small sets without validation images now and then.
+    """
+    start = np.random.default_rng(np.random.SeedSequence(parameters.seed, spawn_key=(2,))).random()
+    place = (start + specimen * GOLDEN_RATIO) % 1.0
+    if place < parameters.validation_share:
+        return "validation"
+    return "test" if place >= 1 - parameters.test_share else "training"
 
 
 def _choose(weights: Mapping[Any, float], rng: np.random.Generator) -> Any:

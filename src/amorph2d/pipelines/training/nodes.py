@@ -22,6 +22,12 @@ def fit_network(
     from amorph2d.learning.fit import fit_network
     from amorph2d.tracking.runs import start_training_run
 
+    for part in ("training", "validation", "test"):
+        if len(simulated.split(part)) == 0:
+            raise ValueError(
+                f"the simulated set of {len(simulated)} images has none for {part}; make a larger one, or "
+                "raise synthesis.validation_share and synthesis.test_share"
+            )
     tags = {"set_id": simulated.set_id, "set_seed": simulated.manifest["seed"], "n_images": len(simulated)}
     with start_training_run(task, parameters.model_dump(mode="json"), tags=tags, folder=checkpoints) as run:
         fitted = fit_network(
