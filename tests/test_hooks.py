@@ -19,6 +19,7 @@ from kedro_datasets.json import JSONDataset
 from amorph2d import hooks
 from amorph2d.datasets.networks import RegisteredNetworkDataset
 from amorph2d.hooks import TrackingHooks, check_runtime_parameters, pooled_metrics
+from amorph2d.imaging.config import ComputingParameters
 from amorph2d.tracking import store as stores
 from amorph2d.tracking.store import TrackingError
 
@@ -235,7 +236,8 @@ def simulated(tmp_path):
         ]
     )
     hook = TrackingHooks()
-    hook.after_catalog_created(parameters={"params:synthesis": {"seed": 7, "pores": {"open": 0.1}}})
+    typed = ComputingParameters(scheduler="none", n_workers=3)  # as Kedro gives parameters that it validated
+    hook.after_catalog_created(parameters={"params:synthesis": typed})
     return SimpleNamespace(hook=hook, pipeline=pipeline, catalog=catalog)
 
 
@@ -246,7 +248,7 @@ def test_a_simulated_set_is_kept_once_with_its_contact_sheet(simulated):
     experiment = client.get_experiment_by_name("synthesis")
     [run] = client.search_runs([experiment.experiment_id])
     assert run.data.tags["set_id"] == "abc"
-    assert run.data.params == {"seed": "7", "pores.open": "0.1"}
+    assert run.data.params == {"scheduler": "none", "n_workers": "3"}
     assert run.data.metrics == {"n_images": 12}
     kept = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert kept == {"contact_sheet.json", "tables"}

@@ -134,8 +134,9 @@ class TrackingHooks:
         figures = [_file_of(catalog, figure) for figure in SET_FIGURES[name] if figure in catalog]
         try:
             manifest = catalog[name].load().manifest
+            given = self._parameters.get(parameters) or catalog[parameters].load()
             log_set(
-                self._parameters.get(parameters) or catalog[parameters].load(),
+                given.model_dump(mode="json") if hasattr(given, "model_dump") else given,
                 set_id=manifest["set_id"],
                 seed=manifest["seed"],
                 n_images=manifest["n_images"],

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -43,6 +44,7 @@ def small(copy):
     (environment / "globals.yml").write_text(yaml.safe_dump({"simulated": FOLDER}))
     done = copy.kedro("run", "--pipelines", "synthesis", "--env", "small")
     assert done.code == 0, done.text
+    assert "was not kept in MLflow" not in " ".join(done.text.split())
     folder = copy.folder / FOLDER
     expected = digests(folder)
     assert len(expected) == N_SHARDS
@@ -103,6 +105,22 @@ def wait_for_shards(folder, n, running, seconds=180):
     while len(digests(folder)) < n and time.monotonic() < give_up and running.poll() is None:
         time.sleep(0.02)
     return len(digests(folder))
+
+
+@pytest.mark.slow
+def test_set_is_kept_in_mlflow_with_its_contact_sheet(copy, small):
+    from mlflow import MlflowClient
+
+    folder, _ = small
+    set_id = json.loads((folder / "manifest.json").read_text())["set_id"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the libraries below MLflow
+        client = MlflowClient(f"sqlite:///{copy.folder / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name("synthesis")
+        [run] = client.search_runs([experiment.experiment_id], f"tags.set_id = '{set_id}'")
+        kept = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert run.data.params["n_images"] == "48"
+    assert "contact_sheet.png" in kept
 
 
 @pytest.mark.slow
