@@ -130,13 +130,12 @@ class TrackingHooks:
         """Keep a simulated set with its contact sheet as an MLflow run, once."""
         from amorph2d.tracking.runs import log_set
 
-        tables = {table: catalog[table].load() for table in SET_TABLES[name] if table in catalog}
-        figures = [_file_of(catalog, figure) for figure in SET_FIGURES[name] if figure in catalog]
         try:
+            tables = {table: catalog[table].load() for table in SET_TABLES[name] if table in catalog}
+            figures = [_file_of(catalog, figure) for figure in SET_FIGURES[name] if figure in catalog]
             manifest = catalog[name].load().manifest
-            given = self._parameters.get(parameters) or catalog[parameters].load()
             log_set(
-                given.model_dump(mode="json") if hasattr(given, "model_dump") else given,
+                self._parameters.get(parameters) or catalog[parameters].load(),
                 set_id=manifest["set_id"],
                 seed=manifest["seed"],
                 n_images=manifest["n_images"],

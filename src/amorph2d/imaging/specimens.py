@@ -274,6 +274,8 @@ def _overlays(box: FloatArray, recipe: Recipe, rng: np.random.Generator) -> Iter
 
 def _stacked(overlays: tuple[Cloud, ...], specimen: Specimen) -> tuple[Cloud, ...]:
     """Lay overlays on a rippled sheet, debris and adatoms outside the second layer, adatoms on atoms."""
+    if not overlays:
+        return ()
     tree = cKDTree(specimen.sheet.positions, boxsize=specimen.sheet.box)
     layers = [cloud for cloud in overlays if cloud.kind == "layer" and len(cloud.positions)]
     gap = layers[0].positions[0, 2] if layers else 0.0

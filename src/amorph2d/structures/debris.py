@@ -103,7 +103,7 @@ def hydrocarbon(outline: Outline, *, thickness: float, density: float, rng: Gene
         If an argument is out of its bounds.
     """
     carbon = _fill(outline, thickness, density / (DALTON * METHYLENE_MASS), _CHAINS, density, rng)
-    hydrogen = _saturate(carbon, _box_of(outline), rng)
+    hydrogen = _saturate(carbon, outline.box, rng)
     numbers = np.repeat([CARBON, HYDROGEN], [len(carbon), len(hydrogen)])
     return Cloud("debris", np.concatenate([carbon, hydrogen]), numbers)
 
@@ -181,10 +181,6 @@ def _directions(n: int, rng: Generator) -> FloatArray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def _box_of(outline: Outline) -> FloatArray:
-    return as_box(outline.box)
-
-
 def _fill(
     outline: Outline, thickness: float, per_volume: float, growth: _Growth, density: float, rng: Generator
 ) -> FloatArray:
@@ -193,7 +189,7 @@ def _fill(
         raise ValueError(f"thickness must be > 0 Å, got {thickness}")
     if not 0 < density <= 2.5:
         raise ValueError(f"density must be > 0 and ≤ 2.5 g/cm³, got {density}")
-    box = _box_of(outline)
+    box = outline.box
     heights, step = _dome(outline, box, thickness)
     n_atoms = round(per_volume * float(heights.sum() * step.prod()))
     columns = np.argwhere(heights > 0)

@@ -11,16 +11,21 @@ from typing import Any
 _LONGEST_VALUE = 6000  # characters
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Flatten nested mappings and pydantic models to text values by dotted names."""
+def flatten(values: Any, prefix: str = "") -> dict[str, str]:
+    """Flatten a mapping or pydantic model, and those nested in it, to text values by dotted names."""
     flat: dict[str, str] = {}
-    for name, value in values.items():
-        plain = value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+    for name, value in _plain(values).items():
+        plain = _plain(value)
         if isinstance(plain, Mapping) and plain:
             flat |= flatten(plain, f"{prefix}{name}.")
         else:
             flat[_allowed(f"{prefix}{name}")] = as_text(plain)
     return flat
+
+
+def _plain(value: Any) -> Any:
+    """Return a pydantic model as a mapping, anything else as it is."""
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
 
 
 def flatten_metrics(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Pipeline, node, pipeline
 
 from amorph2d.pipelines.adaptation import nodes
-from amorph2d.pipelines.synthesis import nodes as synthesis
+from amorph2d.pipelines.synthesis.pipeline import simulation_nodes
 
 
 def create_pipeline(**_: object) -> Pipeline:
@@ -25,26 +25,7 @@ def create_pipeline(**_: object) -> Pipeline:
         ),
     ]
     # The nodes of synthesis, with matched parameters in the place of those from the parameters file.
-    simulation = [
-        node(
-            synthesis.draw_recipes,
-            inputs="matched_parameters",
-            outputs="matched.recipes",
-            name="draw_matched_recipes",
-        ),
-        node(
-            synthesis.simulate_set,
-            inputs=["matched.recipes", "matched.finished_shards", "matched_parameters", "params:computing"],
-            outputs="matched.simulated_set",
-            name="simulate_matched_set",
-        ),
-        node(
-            synthesis.describe_set,
-            inputs="matched.simulated_set",
-            outputs=["matched.contact_sheet", "matched.set_description"],
-            name="describe_matched_set",
-        ),
-    ]
+    simulation = simulation_nodes("matched_parameters", kind="matched")
     after = [
         node(
             nodes.simulate_yardstick,

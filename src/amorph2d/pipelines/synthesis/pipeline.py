@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from kedro.pipeline import Pipeline, node, pipeline
+from kedro.pipeline import Node, Pipeline, node, pipeline
 
 from amorph2d.pipelines.synthesis.nodes import describe_set, draw_recipes, simulate_set
 
 
 def create_pipeline(**_: object) -> Pipeline:
     """Create the synthesis pipeline: draw recipes, simulate, describe the set."""
-    return pipeline(
-        [
-            node(draw_recipes, inputs="params:synthesis", outputs="recipes", name="draw_recipes"),
-            node(
-                simulate_set,
-                inputs=["recipes", "finished_shards", "params:synthesis", "params:computing"],
-                outputs="simulated_set",
-                name="simulate_set",
-            ),
-            node(
-                describe_set,
-                inputs="simulated_set",
-                outputs=["contact_sheet", "set_description"],
-                name="describe_set",
-            ),
-        ]
-    )
+    return pipeline(simulation_nodes("params:synthesis"))
+
+
+def simulation_nodes(parameters: str, *, kind: str = "") -> list[Node]:
+    """Return the nodes that make a set from the `parameters` dataset.
+
+    Names of nodes and datasets say the `kind` of set: ``draw_matched_recipes``, ``matched.recipes``.
+    """
+    word, space = (f"{kind}_", f"{kind}.") if kind else ("", "")
+    return [
+        node(draw_recipes, inputs=parameters, outputs=f"{space}recipes", name=f"draw_{word}recipes"),
+        node(
+            simulate_set,
+            inputs=[f"{space}recipes", f"{space}finished_shards", parameters, "params:computing"],
+            outputs=f"{space}simulated_set",
+            name=f"simulate_{word}set",
+        ),
+        node(
+            describe_set,
+            inputs=f"{space}simulated_set",
+            outputs=[f"{space}contact_sheet", f"{space}set_description"],
+            name=f"describe_{word}set",
+        ),
+    ]
