@@ -1,120 +1,130 @@
-"""Accuracy on sheets that the training never saw, imaged in both polarities.
+"""Accuracy of the networks on structures and images of another making than the project's own.
 
-    python benchmarks/accuracy.py ../shared/realdata/coordinates/20000-1488eV.data --hexagons 0.75 0.63 0.47
+    python benchmarks/scenes/quench.py /tmp/scenes/md            # once; needs LAMMPS, see there
+    python benchmarks/accuracy.py ../shared/realdata/coordinates/*.data --quenched /tmp/scenes/md \\
+        --cache /tmp/scenes/cache --csv accuracy.csv
 
-A file holds box x, box y, angle, energy, then atoms (id x y z), then bonds (id i j): the format of
-https://github.com/federicodambrosio/graphene-samples (CC BY 4.0), polycrystalline graphene. ``--hexagons``
-adds sheets by the project's own bond switching, of a seed that no set has. Prints F1 and RMSE for each
-condition.
+Sheets are polycrystalline graphene from files (https://github.com/federicodambrosio/graphene-samples, CC BY
+4.0), amorphous carbon quenched by molecular dynamics, and such sheets with pores; scenes have holes, a turned
+second layer and debris as well. They are imaged by abTEM in both polarities, at 60 and 80 kV, three doses and
+samplings and under uneven illumination. Images are simulated once and kept in the cache; a run on another
+network takes them from there. Prints figures of merit for each condition and pooled: counts are added up
+first. `RMSE/bound` is the error per axis over the Cramér–Rao bound, Δ5 the share of found less that of true
+pentagons in points (4: and smaller, 8: and larger), `rings` the number of complete rings found over the
+true, `light left` what remains of the illumination, root mean square.
 """
 
 from __future__ import annotations
 
 import argparse
-from itertools import product
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
+from scenes.cache import CachedImage, cached
+from scenes.judge import judge_areas, judge_sites, ratios
+from scenes.standard import Scene, scenes, site_images, structure_paths
 
-from amorph2d.imaging.optics import Optics, matched_defocus
-from amorph2d.imaging.recipes import plain_recipe
-from amorph2d.imaging.simulate import image_sheet
-from amorph2d.structures.network import RingedSheet
-
-SHIPPED = Path(__file__).parents[1] / "src" / "amorph2d" / "networks" / "sites"
+SHIPPED = Path(__file__).parents[1] / "src" / "amorph2d" / "networks"
+TASKS = ("sites", "monolayer", "pores", "illumination")
+SITE_CONDITIONS = ("group", "structure", "atoms", "kV", "dose", "sampling", "gradient")
+SCENE_CONDITIONS = ("image", "atoms", "kV", "dose")
 
 
-def read_sheet(path: Path) -> RingedSheet:
-    """Read a sheet with its bonds; ring centres are the centroids of its faces."""
-    from amorph2d.topology.rings import planar_rings
+def conditions_of(image: CachedImage) -> dict[str, Any]:
+    """Return what images are grouped by."""
+    conditions = image.conditions
+    return {
+        "image": image.name, "group": image.group, "structure": image.structure,
+        "atoms": "bright" if conditions.bright_atoms else "dark", "kV": round(conditions.energy / 1e3),
+        "dose": round(conditions.dose_per_area), "sampling": conditions.sampling,
+        "gradient": conditions.gradient, "images": 1,
+    }  # fmt: skip
 
-    lines = path.read_text().splitlines()
-    box = np.array([float(lines[0]), float(lines[1])])
-    rows = [line.split() for line in lines[4:]]
-    atoms = np.array([row[1:4] for row in rows if len(row) == 4], float)[:, :2] % box
-    bonds = np.sort(np.array([row[1:3] for row in rows if len(row) == 3], int), axis=1)
-    rings = planar_rings(atoms, bonds, box=box, max_size=12)
-    return RingedSheet(
-        positions=atoms,
-        numbers=np.full(len(atoms), 6),
-        bonds=bonds,
-        ring_centres=rings.centroids % box,
-        ring_sizes=rings.sizes,
-        box=box,
-        ring_members=rings.members,
-        ring_offsets=np.concatenate([[0], np.cumsum(rings.sizes)]),
+
+def pooled(rows: pd.DataFrame, conditions: tuple[str, ...]) -> pd.DataFrame:
+    """Return the figures of merit for every value of every condition, and of all images."""
+    groups = [("all", "", rows)]
+    groups += [(name, value, part) for name in conditions for value, part in rows.groupby(name, sort=True)]
+    return pd.DataFrame(
+        [
+            {"condition": name, "value": value} | ratios(part.select_dtypes("number").sum())
+            for name, value, part in groups
+        ]
     )
 
 
-def switched_sheet(hexagons: float) -> RingedSheet:
-    """Return a bond-switched sheet of 110 × 110 Å with a share of hexagons."""
-    from amorph2d.imaging.specimens import ring_fractions
-    from amorph2d.structures.bond_switching import bond_switched_network
+def load_networks(folder: Path) -> dict[str, Any]:
+    """Return the networks there are in a folder, by task, and say which are missing."""
+    from amorph2d.learning.storage import load_network
 
-    rng = np.random.default_rng(20261122)
-    return bond_switched_network((110.0, 110.0), ring_fractions=ring_fractions(hexagons), rng=rng)
+    found = {task: load_network(folder / task) for task in TASKS if (folder / task).is_dir()}
+    missing = [task for task in TASKS if task not in found]
+    if missing:
+        print(f"No network for {', '.join(missing)} in {folder}: what needs it is left out.")
+    return found
 
 
-def condition(*, energy: float, bright_atoms: bool, dose: float, seed: int, size: int = 500) -> dict:
-    """One imaging condition of an ordinary aberration-corrected microscope."""
-    optics = {
-        "energy": energy, "Cs": -1e5 if bright_atoms else 1e5, "focal_spread": 30.0, "angular_spread": 0.3,
-        "semiangle_cutoff": 50.0,
-    }  # fmt: skip
-    defocus = matched_defocus(Optics(defocus=0.0, **optics), bright_atoms=bright_atoms)
-    return plain_recipe(
-        **optics, defocus=defocus, noise_seed=seed, rows=size, columns=size, sampling=0.2, dose_per_area=dose,
-        vibration=0.1, mtf_floor=0.05, mtf_width=0.5, mtf_exponent=2.5,
-    )  # fmt: skip
+def report(name: str, rows: list[dict[str, Any]], conditions: tuple[str, ...], csv: Path | None) -> None:
+    """Print the figures of merit, and write counts and figures of merit."""
+    table = pd.DataFrame(rows).fillna(0)
+    summary = pooled(table, conditions)
+    print(f"\n{name}")
+    with pd.option_context("display.width", 250, "display.max_columns", 50):
+        print(summary.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
+    if csv is not None:
+        csv.parent.mkdir(parents=True, exist_ok=True)
+        summary.to_csv(csv.with_name(f"{csv.stem}_{name}.csv"), index=False)
+        table.to_csv(csv.with_name(f"{csv.stem}_{name}_images.csv"), index=False)
+
+
+def judge(image: CachedImage, networks: Mapping[str, Any]) -> dict[str, Any]:
+    """Return conditions and counts of one image."""
+    counts = judge_sites(image, networks["sites"]) if image.mask is None else judge_areas(image, networks)
+    return conditions_of(image) | counts
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("coordinates", type=Path, nargs="*")
-    parser.add_argument("--hexagons", type=float, nargs="*", default=[], help="shares of hexagons, 0.42 to 1")
-    parser.add_argument("--network", type=Path, help="folder of a network; default: the shipped one")
-    parser.add_argument("--doses", type=float, nargs="+", default=[3e3, 1e4, 4e4])
-    parser.add_argument("--fields", type=int, default=2, help="fields per condition, each at another place")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("coordinates", type=Path, nargs="*", help="files of polycrystalline graphene")
+    parser.add_argument("--quenched", type=Path, help="folder that scenes/quench.py filled")
+    parser.add_argument("--cache", type=Path, required=True, help="folder of the simulated images")
+    parser.add_argument("--network", type=Path, help="folder of a network for sites, instead of the other")
+    parser.add_argument("--networks", type=Path, default=SHIPPED, help=f"folder with {', '.join(TASKS)}")
+    parser.add_argument("--csv", "--out", type=Path, help="tables are written beside this name")
+    parser.add_argument("--quick", action="store_true", help="a sixth of the site images and two scenes")
+    parser.add_argument("--simulate-only", action="store_true", help="fill the cache and stop")
     arguments = parser.parse_args()
 
-    from amorph2d.learning.storage import load_network
-    from amorph2d.localisation.config import LocalisationParameters
-    from amorph2d.localisation.locate import locate_sites
-    from amorph2d.localisation.scores import score_sites
+    paths = structure_paths(arguments.coordinates, arguments.quenched)
+    listed = [*site_images(paths), *scenes(paths)]
+    if not listed:
+        parser.error("neither coordinates nor quenched sheets were given")
+    if arguments.quick:
+        bare = [image for image in listed if not isinstance(image, Scene)]
+        listed = [*bare[::7], *(image for image in listed if isinstance(image, Scene))][: len(bare[::7]) + 2]
+    networks = {} if arguments.simulate_only else load_networks(arguments.networks)
+    if arguments.network and not arguments.simulate_only:
+        from amorph2d.learning.storage import load_network
 
-    network = load_network(arguments.network or SHIPPED)
-    parameters = LocalisationParameters(
-        tile_size=1024,
-        batch_size=1,
-        thresholds={"atom": None, "ring": None},
-        min_distance=0.6,
-        border=2.0,
-        precision="auto",
-    )
-    sheets = {path.stem: read_sheet(path) for path in arguments.coordinates}
-    sheets |= {f"{100 * share:g} % hexagons": switched_sheet(share) for share in arguments.hexagons}
-    rows = []
-    for (name, sheet), energy, bright, dose in product(
-        sheets.items(), (6e4, 8e4), (True, False), arguments.doses
-    ):
-        totals: dict = {}
-        for seed in range(arguments.fields):
-            image = image_sheet(sheet, condition(energy=energy, bright_atoms=bright, dose=dose, seed=seed))
-            found = locate_sites(image.image, sampling=(0.2, 0.2), network=network, parameters=parameters)
-            last = 0.2 * (image.image.shape[0] - 1)
-            window = (2.0, 2.0, last - 2.0, last - 2.0)
-            for kind, truth in (("atom", image.atoms), ("ring", image.rings)):
-                points = found.loc[found.kind == kind, ["x", "y"]].to_numpy()
-                score = score_sites(points, truth, max_distance=0.5, window=window)
-                totals[kind] = totals[kind] + score if kind in totals else score
-        for kind, score in totals.items():
-            rows.append(
-                {"sheet": name, "kV": energy / 1e3, "atoms": "bright" if bright else "dark", "dose": dose,
-                 "kind": kind, "precision": score.precision, "recall": score.recall,
-                 "f1": score.f1, "rmse": score.rmse}
-            )  # fmt: skip
-    print(pd.DataFrame(rows).to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+        networks["sites"] = load_network(arguments.network)
+    rows: dict[str, list[dict[str, Any]]] = {"sites": [], "areas": []}
+    for image in listed:
+        start = time.perf_counter()
+        seen = cached(image, paths, arguments.cache)
+        if arguments.simulate_only:
+            print(f"{seen.name}: {time.perf_counter() - start:.0f} s", flush=True)
+            continue
+        name = "sites" if seen.mask is None else "areas"
+        if "sites" in networks if name == "sites" else networks.keys() - {"sites"}:
+            rows[name].append(judge(seen, networks))
+    for name, conditions in (("sites", SITE_CONDITIONS), ("areas", SCENE_CONDITIONS)):
+        if rows[name]:
+            report(name, rows[name], conditions, arguments.csv)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Commands that the project adds to `kedro`: list the registered networks, promote one."""
+"""Commands that the project adds to `kedro`: list the registered networks, promote one, roll back."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from kedro.framework.startup import ProjectMetadata
 
     from amorph2d.tracking.registry import NetworkRow
+
+_HEADLINES = ("f1", "dice", "residual")
 
 
 @click.group(name="amorph2d")
@@ -57,6 +60,41 @@ def promote(project: ProjectMetadata, task: str, version: int | None, env: str |
     click.echo(f"{task} version {promoted.version} is the champion now.")
 
 
+@cli.command()
+@click.option("--task", required=True, help="Name of the network, for instance sites.")
+@env_option
+@click.pass_obj
+def rollback(project: ProjectMetadata, task: str, env: str | None) -> None:
+    """Let the previous champion serve `inference` again."""
+    from amorph2d.tracking import registry
+    from amorph2d.tracking.store import TrackingError
+
+    _configure(project, env)
+    try:
+        restored = registry.roll_back(task)
+    except TrackingError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{task} version {restored.version} is the champion again.")
+
+
+@cli.command()
+@click.option("--task", required=True, help="Name of the network, for instance sites.")
+@env_option
+@click.pass_obj
+def champions(project: ProjectMetadata, task: str, env: str | None) -> None:
+    """List which versions were champion, and since when."""
+    from amorph2d.tracking import registry
+    from amorph2d.tracking.store import TrackingError
+
+    _configure(project, env)
+    try:
+        reigns = registry.list_champions(task)
+    except TrackingError as error:
+        raise click.ClickException(str(error)) from error
+    for reign in reigns:
+        click.echo(f"{reign.since.astimezone():%Y-%m-%d %H:%M}  version {reign.version}, {reign.how}")
+
+
 def _configure(project: ProjectMetadata, env: str | None) -> None:
     """Choose the store as `kedro run` does."""
     from kedro.framework.session import KedroSession
@@ -66,7 +104,7 @@ def _configure(project: ProjectMetadata, env: str | None) -> None:
 
 def _table(rows: list[NetworkRow]) -> list[str]:
     """Return the lines of the list, columns aligned."""
-    table = [("task", "version", "aliases", "source", "registered", "f1", "sha256")]
+    table = [("task", "version", "aliases", "source", "registered", "scores", "sha256")]
     table += [
         (
             row.task,
@@ -74,9 +112,7 @@ def _table(rows: list[NetworkRow]) -> list[str]:
             ", ".join(row.aliases),
             row.source,
             f"{row.created.astimezone():%Y-%m-%d %H:%M}",
-            ", ".join(
-                f"{_without_f1(name)} {value:.3f}" for name, value in row.metrics.items() if "f1" in name
-            ),
+            ", ".join(_scores(row.metrics)),
             row.sha256[:12],
         )
         for row in rows
@@ -88,6 +124,10 @@ def _table(rows: list[NetworkRow]) -> list[str]:
     ]
 
 
-def _without_f1(name: str) -> str:
-    """Return what an F1 score is about: ``atom`` of ``atom.f1`` or ``f1_atom``."""
-    return name.replace("f1", "").strip("._") or "f1"
+def _scores(metrics: Mapping[str, float]) -> list[str]:
+    """Return the score of each channel that says most: ``atom f1 0.988`` of ``atom.f1``."""
+    return [
+        f"{name.replace('.', ' ')} {value:.3f}"
+        for name, value in metrics.items()
+        if name.rpartition(".")[2] in _HEADLINES
+    ]

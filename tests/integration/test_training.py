@@ -52,14 +52,45 @@ TINY = {
         },
     },
     "computing": {"scheduler": "none"},
+    "wide_field": {
+        "n_images": 16,
+        "pores": {"probability": 1.0, "radius": [2.0, 8.0]},
+        "overlays": {"layer": 0.5, "debris": 0.5},
+        "detector": {"shape": [96, 112], "sampling": [0.3, 0.4]},
+    },
     "sites": {
         "training": {
             "network": {"widths": [8, 16]},
             "fit": {"epochs": 2, "steps_per_epoch": 60, "batch_size": 4, "crop": 64},
         }
     },
+    **{
+        task: {
+            "training": {
+                "network": {"widths": [8, 8]},
+                "fit": {"epochs": 2, "steps_per_epoch": 10, "batch_size": 4, "crop": 32},
+            }
+        }
+        for task in ("monolayer", "pores")
+    },
+    "illumination": {
+        "training": {
+            "network": {"widths": [8, 8], "sampling": 2.0},
+            "fit": {"epochs": 2, "steps_per_epoch": 10, "batch_size": 4, "crop": 16},
+        }
+    },
 }
-FOLDERS = {"simulated": "data/05_model_input/tiny", "models": "data/06_models/tiny"}
+CHANNELS = {
+    "sites": {"atom", "ring"},
+    "monolayer": {"monolayer"},
+    "pores": {"vacuum"},
+    "illumination": {"illumination"},
+}
+FOLDERS = {
+    "simulated": "data/05_model_input/tiny",
+    "wide": "data/05_model_input/tiny_wide",
+    "models": "data/06_models/tiny",
+}
 
 
 def shard_digests(folder):
@@ -85,19 +116,25 @@ def trained(copy):
 
 @pytest.mark.slow
 def test_training_registers_a_candidate_with_all_it_takes_to_review_it(copy, trained):
-    folder = copy.folder / "data/06_models/tiny/sites"
-    candidate = json.loads((folder / "candidate.json").read_text())
-    assert candidate["version"] >= 2
-    assert "kedro promote" in trained.text
-    history = pd.read_parquet(folder / "history.parquet")
-    assert list(history["epoch"]) == [0, 1]
+    for task, channels in CHANNELS.items():
+        folder = copy.folder / "data/06_models/tiny" / task
+        candidate = json.loads((folder / "candidate.json").read_text())
+        assert candidate["task"] == task
+        assert f"kedro promote --task {task}" in " ".join(trained.text.split())
+        history = pd.read_parquet(folder / "history.parquet")
+        assert list(history["epoch"]) == [0, 1]
+        totals = pd.read_parquet(folder / "evaluation" / "totals.parquet").set_index("channel")
+        assert set(totals.index) == channels
+        groups = pd.read_parquet(folder / "evaluation" / "groups.parquet")
+        assert {"dose_per_area", "sampling", "polarity"} <= set(groups["condition"])
+        described = json.loads((folder / "network" / "network.json").read_text())
+        assert described["metadata"]["training_domain"]["dose_per_area"][0] >= 1e3
+        assert set(described["metadata"]["metrics"]) == channels
+        assert "Training domain" in (folder / "network" / "MODEL_CARD.md").read_text()
+        for figure in ("training_curves", "score_curves", "reliability", "example"):
+            assert (folder / f"{figure}.png").stat().st_size > 5_000
+    history = pd.read_parquet(copy.folder / "data/06_models/tiny/sites/history.parquet")
     assert history["training_loss"].iloc[1] < history["training_loss"].iloc[0]
-    scores = pd.read_parquet(folder / "scores.parquet")
-    assert {"kind", "polarity", "dose_low", "precision", "recall", "f1", "rmse"} <= set(scores)
-    described = json.loads((folder / "network" / "network.json").read_text())
-    assert described["metadata"]["training_domain"]["dose_per_area"][0] >= 1e3
-    assert set(described["metadata"]["thresholds"]) == {"atom", "ring"}
-    assert "Training domain" in (folder / "network" / "MODEL_CARD.md").read_text()
 
 
 @pytest.mark.slow

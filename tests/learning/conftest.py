@@ -104,13 +104,14 @@ FIT: dict[str, Any] = {
     "precision": "32-true",
     "accelerator": "cpu",
     "devices": 1,
+    "nodes": 1,
     "workers": 0,
     "seed": 3,
 }
 EVALUATION: dict[str, Any] = {
-    "max_distance": 0.5,
+    "edges": {"dose_per_area": (10000.0,), "defocus": (0.0,), "sampling": (0.15,), "bound": (0.05,)},
     "border": 2.0,
-    "dose_edges": (10000.0,),
+    "max_distance": 0.5,
     "thresholds": (0.2, 0.35, 0.5),
-    "confidence_bins": 5,
+    "bins": 5,
 }

@@ -22,7 +22,7 @@ from amorph2d.learning.batches import (
     turn,
     validation_batches,
 )
-from amorph2d.learning.targets import draw_heatmaps, draw_peaks
+from amorph2d.learning.targets import UNKNOWN, draw_heatmaps, draw_peaks
 
 SIGMA = 2.0
 
@@ -30,7 +30,7 @@ SIGMA = 2.0
 def drawn_image(shape: tuple[int, int] = (70, 90), seed: int = 0, n: int = 40) -> PreparedImage:
     """Return an image that is the heat map of its own sites, one kind."""
     sites = np.random.default_rng(seed).uniform(0, np.array(shape) - 1, (n, 2)).astype(np.float32)
-    return PreparedImage(draw(sites, shape).astype(np.float16), (sites,))
+    return PreparedImage(draw(sites, shape).astype(np.float16), sites=(sites,))
 
 
 def draw(sites: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -55,14 +55,15 @@ def test_the_eight_turns_differ():
 def test_crops_carry_every_site_that_draws_into_them():
     crops = Crops([drawn_image()], crop=32, seed=1, reach=3 * SIGMA + 1)
     for number in range(20):
-        pixels, (sites,) = crops[Draw(0, 0, number)]
+        pixels, (sites,), _ = crops[Draw(0, 0, number)]
         assert draw(sites, (32, 32)) == pytest.approx(pixels, abs=2e-3)
 
 
 def test_crops_without_the_sites_around_them_would_be_wrong():
     crops = Crops([drawn_image()], crop=32, seed=1, reach=0.0)
     errors = [
-        np.abs(draw(sites, (32, 32)) - pixels).max() for pixels, (sites,) in map(crops.__getitem__, draws(20))
+        np.abs(draw(sites, (32, 32)) - pixels).max()
+        for pixels, (sites,), _ in map(crops.__getitem__, draws(20))
     ]
     assert max(errors) > 0.3
 
@@ -102,7 +103,7 @@ def test_the_central_crop_is_not_turned():
 
 def test_an_image_smaller_than_the_crop_is_continued_with_zeros():
     image = drawn_image((20, 50))
-    pixels, (sites,) = Crops([image], crop=32, seed=0, reach=7)[Draw(0, -1, 0)]
+    pixels, (sites,), _ = Crops([image], crop=32, seed=0, reach=7)[Draw(0, -1, 0)]
     assert pixels.shape == (32, 32)
     assert np.array_equal(pixels[:20], image.pixels[:, 9:41])
     assert not pixels[20:].any()
@@ -111,10 +112,73 @@ def test_an_image_smaller_than_the_crop_is_continued_with_zeros():
 
 def test_collate_numbers_the_maps_of_each_crop():
     one, two, none = (np.zeros((n, 2), np.float32) for n in (1, 2, 0))
-    batch = collate([(np.zeros((4, 4), np.float32), [one, two]), (np.ones((4, 4), np.float32), [none, one])])
+    dark, bright = np.zeros((4, 4), np.float32), np.ones((4, 4), np.float32)
+    batch = collate([(dark, [one, two], None), (bright, [none, one], None)])
     assert batch.pixels.shape == (2, 1, 4, 4)
     assert batch.maps.tolist() == [0, 1, 1, 3]
     assert batch.sites.shape == (4, 2)
+    assert batch.labels is None
+
+
+def labelled(image, make_config, **network):
+    """Return the image as a network of another output sees it."""
+    settings = {"channels": ("vacuum", "other"), "output": "areas", "label_sigma": None, "sampling": 0.4}
+    return prepare_image(image, make_config(**{**settings, **network}))
+
+
+def test_areas_are_the_nearest_pixels_of_the_mask(make_image, make_config):
+    image = make_image(shape=(61, 80))
+    mask = (np.arange(61 * 80).reshape(61, 80) // 7 % 3).astype(np.uint8)
+    prepared = labelled(replace(image, mask=mask), make_config)
+    assert prepared.sites == ()
+    assert prepared.labels.dtype == np.uint8
+    assert prepared.labels.shape == prepared.pixels.shape == (31, 40)
+    assert np.array_equal(prepared.labels, mask[::2, ::2])
+
+
+def test_areas_need_a_mask(make_image, make_config):
+    with pytest.raises(ValueError, match="image 0 has no mask"):
+        labelled(make_image(), make_config)
+
+
+@pytest.mark.parametrize(("grey", "offset"), [(1.0, 0.0), (40.0, 300.0)])
+def test_the_background_is_normalised_as_the_image_is(make_image, make_config, grey, offset):
+    recipe = {
+        "gradient": 0.4,
+        "gradient_direction": 20.0,
+        "vignetting": 0.1,
+        "unevenness": 0.0,
+        "noise_seed": 1,
+    }
+    image = make_image(shape=(96, 80), **recipe)
+    lit = replace(image, image=np.float32(offset + grey * 100 * image.illumination))
+    background = {"output": "background", "channels": ("illumination",), "normalisation_window": None}
+    prepared = labelled(lit, make_config, **background)
+    assert prepared.labels.dtype == np.float16
+    assert prepared.labels == pytest.approx(prepared.pixels, abs=5e-3)
+    assert float(prepared.pixels.std()) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("way", range(3))
+def test_labels_are_cut_and_turned_with_their_pixels(way):
+    codes = (np.arange(40 * 50).reshape(40, 50) % 200).astype(np.uint8)
+    image = PreparedImage(codes.astype(np.float16), labels=codes)
+    crops = Crops([image], crop=32, seed=3, reach=0)
+    for number in range(10):
+        pixels, sites, labels = crops[Draw(0, way, number)]
+        assert sites == []
+        assert np.array_equal(pixels.astype(np.uint8), labels)
+
+
+def test_beyond_a_small_image_labels_are_unknown():
+    image = PreparedImage(np.ones((20, 50), np.float16), labels=np.ones((20, 50), np.uint8))
+    _, _, labels = Crops([image], crop=32, seed=0, reach=0)[Draw(0, -1, 0)]
+    assert (labels[:20] == 1).all()
+    assert (labels[20:] == UNKNOWN).all()
+    slow = replace(image, labels=np.ones((20, 50), np.float16))
+    _, _, labels = Crops([slow], crop=32, seed=0, reach=0)[Draw(0, -1, 0)]
+    assert np.isnan(labels[20:]).all()
+    assert collate([Crops([slow], crop=32, seed=0, reach=0)[Draw(0, -1, 0)]]).labels.shape == (1, 32, 32)
 
 
 def test_a_schedule_takes_every_image_equally_often_in_new_orders():

@@ -55,10 +55,37 @@ def test_a_crop_that_does_not_fit_the_stride_is_refused(make_parameters):
         make_parameters(crop=50)
 
 
-def test_dose_edges_must_rise(make_parameters):
-    stored = make_parameters().evaluation.model_dump() | {"dose_edges": (3e4, 1e4)}
-    with pytest.raises(ValidationError, match="dose_edges must rise"):
-        EvaluationParameters(**stored)
+def test_edges_must_rise(make_parameters):
+    for edges in ((3e4, 1e4), ()):
+        stored = make_parameters().evaluation.model_dump() | {"edges": {"dose_per_area": edges}}
+        with pytest.raises(
+            ValidationError, match="edges of dose_per_area must be one or more rising numbers"
+        ):
+            EvaluationParameters(**stored)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"channels": ("vacuum",)},
+            "channels of output 'sites' must be of atom, ring, each once, got vacuum",
+        ),
+        ({"channels": ("atom", "atom")}, "each once, got atom, atom"),
+        ({"label_sigma": None}, "label_sigma must be given for output 'sites'"),
+        (
+            {"output": "areas", "channels": ("other",)},
+            "label_sigma must be given for output 'sites' and for no",
+        ),
+        (
+            {"output": "background", "channels": ("illumination",), "label_sigma": None},
+            "normalisation_window must be null for output 'background'",
+        ),
+    ],
+)
+def test_an_output_that_does_not_fit_is_refused(make_config, changes, message):
+    with pytest.raises(ValidationError, match=message):
+        make_config(**changes)
 
 
 def test_config_does_not_import_torch():

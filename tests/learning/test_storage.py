@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from amorph2d.learning.network import ResidualUNet
-from amorph2d.learning.storage import SiteNetwork, build_network, load_network, save_network
+from amorph2d.learning.storage import TrainedNetwork, build_network, load_network, save_network
 
 METADATA = {"domain": {"dose_per_area": [1000.0, 1e5]}, "note": "Å"}
 
 
 @pytest.fixture
-def network(make_config) -> SiteNetwork:
+def network(make_config) -> TrainedNetwork:
     torch.manual_seed(0)
     config = make_config(widths=(4, 6))
     state = {name: torch.randn_like(weight) for name, weight in ResidualUNet(config).state_dict().items()}

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from amorph2d.learning.targets import draw_heatmaps, draw_peaks
+from amorph2d.imaging.simulated import MONOLAYER, OTHER, VACUUM, SimulatedImage
+from amorph2d.learning.targets import UNKNOWN, draw_areas, draw_heatmaps, draw_peaks, true_background
 from amorph2d.localisation.peaks import find_peaks
 
 
@@ -77,3 +80,45 @@ def test_order_of_the_sites_does_not_matter():
 def test_a_sigma_that_is_not_positive_is_refused():
     with pytest.raises(ValueError, match=r"sigma must be > 0 Å, got 0\.0"):
         draw_heatmaps([[(1.0, 1.0)]], (10, 10), sampling=0.2, sigma=0.0)
+
+
+def test_areas_are_one_where_they_are_and_nan_where_nothing_is_known():
+    codes = torch.tensor([[[VACUUM, MONOLAYER, OTHER, UNKNOWN]]], dtype=torch.uint8)
+    maps = draw_areas(codes, ("monolayer", "vacuum"))
+    assert maps.shape == (1, 2, 1, 4)
+    assert maps[0, 0, 0, :3].tolist() == [0, 1, 0]
+    assert maps[0, 1, 0, :3].tolist() == [1, 0, 0]
+    assert maps[..., 3].isnan().all()
+
+
+LIT = {"gradient": 0.4, "gradient_direction": 30.0, "vignetting": 0.2, "unevenness": 0.02, "noise_seed": 5}
+
+
+def lit_image(*, gain: float = 80.0, zero: float = 0.0, recipe: dict = LIT, mask=None) -> SimulatedImage:
+    """Return an image that shows nothing but its illumination."""
+    none = np.empty((0, 2))
+    image = SimulatedImage(0, np.zeros((40, 60), np.float32), 0.5, none, none, recipe, mask=mask)
+    return replace(image, image=np.float32(zero + gain * image.illumination))
+
+
+@pytest.mark.parametrize(("gain", "zero"), [(80.0, 0.0), (3.0, 500.0), (-2.0, 255.0)])
+def test_the_background_of_an_empty_image_is_the_image(gain, zero):
+    image = lit_image(gain=gain, zero=zero)
+    assert true_background(image) == pytest.approx(image.image, rel=1e-5)
+
+
+def test_what_lies_on_the_sheet_does_not_change_the_background():
+    mask = np.ones((40, 60), np.uint8)
+    mask[5:30, 10:40] = OTHER
+    clean = lit_image(mask=mask)
+    soiled = replace(clean, image=np.where(mask == OTHER, clean.image * 0.5, clean.image))
+    assert true_background(soiled) == pytest.approx(clean.image, rel=1e-5)
+    covered = replace(clean, mask=np.full_like(mask, OTHER))
+    assert true_background(covered) == pytest.approx(clean.image, rel=1e-5)
+
+
+def test_even_illumination_has_an_even_background():
+    even = {**LIT, "gradient": 0.0, "vignetting": 0.0, "unevenness": 0.0}
+    image = lit_image(recipe=even)
+    noisy = replace(image, image=image.image + np.random.default_rng(0).normal(0, 5, (40, 60)))
+    assert true_background(noisy) == pytest.approx(np.full((40, 60), noisy.image.mean()))

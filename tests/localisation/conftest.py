@@ -46,6 +46,7 @@ def make_network(
     config = SimpleNamespace(
         sampling=sampling,
         stride=stride,
+        output="sites",
         receptive_field=module.reach + stride,
         normalisation_window=4.0,
         channels=("atom", "ring"),

@@ -13,7 +13,7 @@ import torch
 
 from amorph2d.learning.config import NetworkConfig
 from amorph2d.learning.network import ResidualUNet
-from amorph2d.localisation import locate, resample
+from amorph2d.localisation import locate, maps, resample
 from amorph2d.localisation.locate import locate_sites
 from amorph2d.localisation.matching import match_points
 from amorph2d.localisation.scores import score_sites
@@ -84,7 +84,7 @@ def test_tiled_equals_untiled(micrograph, network_of, parameters_of, monkeypatch
     network = network_of(pooled=0.2)
     whole = locate_sites(image, sampling=sampling, network=network, parameters=parameters_of())
     monkeypatch.setattr(resample, "_LARGEST_HELD", largest_held)
-    monkeypatch.setattr(locate, "_STRIPE", 40)
+    monkeypatch.setattr(maps, "_STRIPE", 40)
     parameters = parameters_of(tile_size=tile_size, batch_size=3)
     tiled = locate_sites(image, sampling=sampling, network=network, parameters=parameters)
     assert len(whole) > 1000
@@ -298,6 +298,28 @@ def test_sigma_comes_from_the_networks_calibration(micrograph, network_of, param
     assert sites.loc[sites["kind"] == "ring", "sigma"].isna().all()
 
 
+def test_confidences_are_the_networks_probabilities_and_thresholds_stay_raw(
+    micrograph, network_of, parameters_of
+):
+    image, sampling, _ = micrograph
+    table = {"raw": [0.0, 0.5, 1.0], "atom": [0.0, 0.05, 0.2]}
+    sigma = {"confidence": [0.3, 0.9], "sigma": {"atom": [0.12, 0.03]}}
+    raw, calibrated = (
+        locate_sites(
+            image, sampling=sampling, network=network_of(sigma=sigma, **more), parameters=parameters_of()
+        )
+        for more in ({}, {"confidence": table})
+    )
+    is_atom = raw["kind"] == "atom"
+    expected = np.interp(raw.loc[is_atom, "confidence"], table["raw"], table["atom"])
+    np.testing.assert_allclose(calibrated.loc[is_atom, "confidence"], expected, rtol=1e-5)
+    assert calibrated.loc[is_atom, "confidence"].max() < 0.3  # the threshold, on the raw scale
+    pd.testing.assert_frame_equal(
+        calibrated.loc[:, calibrated.columns != "confidence"], raw.loc[:, raw.columns != "confidence"]
+    )
+    pd.testing.assert_frame_equal(calibrated[~is_atom], raw[~is_atom])
+
+
 def test_thresholds_of_the_network_and_of_the_parameters(micrograph, network_of, parameters_of):
     image, sampling, _ = micrograph
     network = network_of(thresholds={"atom": 0.97, "ring": 0.3})
@@ -353,7 +375,7 @@ def test_tiles_too_small_for_the_network(network, parameters_of):
 
 def test_memory_does_not_grow_with_the_image(network, parameters_of, monkeypatch, tmp_path):
     monkeypatch.setattr(resample, "_LARGEST_HELD", 0)
-    monkeypatch.setattr(locate, "_STRIPE", 64)
+    monkeypatch.setattr(maps, "_STRIPE", 64)
     shape = (1500, 2000)
     image = np.memmap(tmp_path / "image.raw", dtype=np.uint8, mode="w+", shape=shape)
     image[::40, ::40] = 200

@@ -6,7 +6,7 @@ from matplotlib.collections import LineCollection, PathCollection, PolyCollectio
 from matplotlib.colors import to_hex
 
 from amorph2d.plotting.colours import RING_COLOURS
-from amorph2d.plotting.maps import prediction_examples, ring_map
+from amorph2d.plotting.maps import area_examples, prediction_examples, ring_map
 
 ATOMS = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0], [2.0, 0.5]])
 BONDS = np.array([[0, 1], [1, 2], [2, 3], [0, 3], [1, 4], [2, 4]])
@@ -80,3 +80,31 @@ def test_prediction_examples_need_one_heat_map_for_each_kind():
         prediction_examples(IMAGE, np.zeros((1, 4, 4)), {"a": [], "b": []}, {"a": [], "b": []}, sampling=0.1)
     with pytest.raises(ValueError, match="heatmaps must have one channel for each kind"):
         prediction_examples(IMAGE, np.zeros((1, 4, 4)), {"a": []}, {"b": []}, sampling=0.1)
+
+
+def test_area_examples_show_estimate_and_truth_in_the_same_grey_values():
+    image = np.random.default_rng(0).normal(size=(20, 30)).astype(np.float32)
+    truth = np.full((1, 20, 30), 100.0)
+    truth[:, :10] = 300.0
+    figure = area_examples(image, truth - 50.0, truth, channels=["illumination"], sampling=0.5)
+    shown = [axes.images[0].get_array() for axes in figure.axes]
+    assert [axes.get_title() for axes in figure.axes] == [
+        "image", "illumination, estimated", "illumination, true",
+    ]  # fmt: skip
+    assert np.allclose(shown[2][:10], 1)
+    assert np.allclose(shown[2][10:], 0)
+    assert np.allclose(shown[1][:10], 0.75)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, np.nan])
+def test_area_examples_of_one_value_run_from_nothing_to_one(value):
+    maps = np.full((1, 5, 6), 0.25)
+    figure = area_examples(maps[0], maps, np.full_like(maps, value), channels=["vacuum"], sampling=1.0)
+    assert np.allclose(figure.axes[1].images[0].get_array(), 0.25)
+
+
+def test_area_examples_need_a_truth_for_each_map():
+    with pytest.raises(ValueError, match=r"maps and truth must be .* alike for \['vacuum'\]"):
+        area_examples(
+            np.ones((4, 4)), np.ones((2, 4, 4)), np.ones((2, 4, 4)), channels=["vacuum"], sampling=1.0
+        )

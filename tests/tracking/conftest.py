@@ -64,12 +64,11 @@ def store(tmp_path: Path, empty_database: Path) -> Store:
     return stores.configure(project)
 
 
-@pytest.fixture
-def make_folder(tmp_path: Path) -> Callable[..., Path]:
-    """Return a maker of network folders that differ by their seed."""
+@pytest.fixture(scope="session")
+def write_folder() -> Callable[..., Path]:
+    """Return a writer of network folders that differ by their seed."""
 
-    def make(name: str = "network", *, seed: int = 0, **metadata: Any) -> Path:
-        folder = tmp_path / name
+    def write(folder: Path, *, seed: int = 0, **metadata: Any) -> Path:
         folder.mkdir(parents=True)
         weights = save({"weight": np.random.default_rng(seed).normal(size=(3, 4)).astype(np.float32)})
         sha256 = hashlib.sha256(weights).hexdigest()
@@ -77,6 +76,16 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
         (folder / "weights.safetensors").write_bytes(weights)
         (folder / "network.json").write_text(json.dumps(description))
         return folder
+
+    return write
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path, write_folder: Callable[..., Path]) -> Callable[..., Path]:
+    """Return a maker of network folders of this test."""
+
+    def make(name: str = "network", *, seed: int = 0, **metadata: Any) -> Path:
+        return write_folder(tmp_path / name, seed=seed, **metadata)
 
     return make
 

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from amorph2d.tracking import registry
@@ -19,6 +21,8 @@ from amorph2d.tracking.registry import (
     is_available,
     list_networks,
     promote,
+    promote_candidate,
+    record_comparison,
     register_network,
     resolve,
 )
@@ -55,6 +59,139 @@ def test_a_version_tells_what_it_is(store, make_folder):
     [model] = client.search_logged_models([run.info.experiment_id])
     assert {metric.key for metric in model.metrics} == {"atom.f1", "atom.rmse", "ring.f1"}
     assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": "sites", "version": 1}]
+
+
+def test_a_version_can_be_reviewed_from_its_tags(store, make_folder):
+    made = {"set_id": "f" * 64, "set_seed": 7, "n_images": 300}
+    folder = make_folder(
+        set=made,
+        fit={"seed": 3, "epochs": 40},
+        polarities=["bright atoms", "dark atoms"],
+        code_version="0.1.2",
+    )
+    register_network(folder, task="sites")
+    tags = connect(store).get_model_version("sites", "1").tags
+    assert (
+        tags.items()
+        >= {
+            "task": "sites",
+            "output": "sites",
+            "channels": "atom, ring",
+            "sampling": "0.2 Å/px",
+            "n_weights": "12",
+            "headline": "atom.f1 0.9900, ring.f1 0.9500",
+            "licence": "BSD-3-Clause",
+            "set_id": "f" * 64,
+            "set_seed": "7",
+            "n_images": "300",
+            "fit_seed": "3",
+            "epochs": "40",
+            "polarity": "bright atoms, dark atoms",
+            "domain.energy": "6e+04 – 8e+04 eV",
+            "domain.sampling": "0.05 – 0.4 Å/px",
+            "trained_with": "0.1.2",
+        }.items()
+    )
+
+
+def test_a_version_names_the_commit_of_its_code(store, make_folder, monkeypatch):
+    monkeypatch.setattr(
+        "amorph2d.tracking.models.code_version", lambda _path: {"mlflow.source.git.commit": "abc"}
+    )
+    register_network(make_folder())
+    assert connect(store).get_model_version("sites", "1").tags["mlflow.source.git.commit"] == "abc"
+
+
+def test_a_long_card_is_cut_between_lines_and_kept_whole_beside_the_weights(store, make_folder):
+    folder = make_folder()
+    card = "# Card\n" + "".join(f"| row {k} | Å |\n" for k in range(1000))
+    (folder / "MODEL_CARD.md").write_text(card)
+    register_network(folder)
+    shown = connect(store).get_model_version("sites", "1").description
+    assert len(shown) <= 5000
+    text, _, rest = shown.rpartition("\n\n")
+    assert card.startswith(text + "\n")
+    assert rest == "The whole card is `MODEL_CARD.md` among the artifacts.\n"
+    assert (resolve("sites", 1).folder / "MODEL_CARD.md").read_text() == card
+
+
+def comparison(*, f1: float, verdict: str) -> pd.DataFrame:
+    rows = {
+        "channel": "atom", "condition": ["all", "all", "family"], "low": np.nan, "high": np.nan,
+        "value": ["", "", "relaxed"], "n_images": 9, "metric": ["f1", "rmse", "f1"],
+        "candidate": [f1, 0.05, f1], "champion": [0.9, 0.06, 0.9],
+    }  # fmt: skip
+    table = pd.DataFrame(rows)
+    table["difference"] = table["candidate"] - table["champion"]
+    better = pd.array([f1 > 0.9, True, f1 > 0.9], dtype="boolean")
+    return table.assign(difference_low=0.01, difference_high=0.02, better=better, verdict=[verdict, "", ""])
+
+
+def test_a_comparison_is_kept_with_the_run_and_the_version(store, make_folder):
+    register_network(make_folder("a"), alias="champion")
+    register_network(make_folder("b", seed=1))
+    record_comparison("sites", 2, comparison(f1=0.92, verdict="better"), against=1)
+    client = connect(store)
+    version = client.get_model_version("sites", "2")
+    expected = {
+        "compared_with": "sites/1",
+        "verdict": "atom: better",
+        "better": "atom f1 0.9000 → 0.9200, atom rmse 0.0600 → 0.0500",
+        "worse": "none",
+    }
+    run = client.get_run(version.run_id)
+    assert version.tags.items() >= expected.items()
+    assert run.data.tags.items() >= expected.items()
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["champion.atom.f1"] == 0.9
+    assert run.data.metrics["difference.atom.rmse"] == pytest.approx(-0.01)
+    root = local_path(run.info.artifact_uri)
+    assert (root / "tables/comparison.csv").read_text().startswith("channel,condition")
+    assert (
+        (root / "comparison.md")
+        .read_text()
+        .startswith("# sites version 2 and version 1\n\n- atom: **better**")
+    )
+    record_comparison("sites", 2, comparison(f1=0.88, verdict="worse"), against=1)
+    assert client.get_model_version("sites", "2").tags["worse"] == "atom f1 0.9000 → 0.8800"
+
+
+def test_a_comparison_of_a_version_without_a_run_is_kept_with_the_version(store, make_folder):
+    made = register_network(make_folder("a"))
+    client = connect(store)
+    client.create_model_version("sites", source=str(made.folder))
+    record_comparison("sites", 2, comparison(f1=0.92, verdict="better"), against=1)
+    assert client.get_model_version("sites", "2").tags["compared_with"] == "sites/1"
+    with pytest.raises(TrackingError, match="no version 9"):
+        record_comparison("sites", 2, comparison(f1=0.92, verdict="better"), against=9)
+
+
+def test_a_candidate_is_promoted_unless_it_is_worse(store, make_folder, caplog):
+    register_network(make_folder("a"), alias="champion")
+    register_network(make_folder("b", seed=1))
+    kept = promote_candidate("sites", 2, comparison=comparison(f1=0.88, verdict="worse"))
+    assert kept == {
+        "task": "sites", "version": 2, "promoted": False, "champion": 1,
+        "reason": "worse than the champion for atom",
+    }  # fmt: skip
+    assert "kedro promote --task sites --version 2" in caplog.text
+    assert champion("sites").version == 1
+    table = comparison(f1=0.9, verdict="no difference shown")
+    done = promote_candidate("sites", 2, comparison=table)
+    assert (done["promoted"], done["champion"], done["reason"]) == (True, 2, "atom: no difference shown")
+    assert champion("sites").version == 2
+    worse = comparison(f1=0.88, verdict="worse")
+    assert promote_candidate("sites", 1, comparison=worse, even_if_worse=True)["champion"] == 1
+
+
+def test_the_first_network_of_a_task_is_promoted_without_a_comparison(store, make_folder):
+    register_network(make_folder(), task="pores")
+    done = promote_candidate("pores", 1)
+    assert (done["promoted"], done["reason"]) == (True, "not compared with a champion")
+    assert json.loads(json.dumps(done)) == done
+    register_network(make_folder("b", seed=1), task="other")
+    refused = promote_candidate("other", 1, comparison=comparison(f1=0.1, verdict="worse"))
+    assert refused["champion"] is None
 
 
 def test_the_stored_model_has_a_signature_and_requirements_and_no_pickle(store, make_folder):
@@ -187,6 +324,18 @@ def test_a_registry_that_fails_is_not_taken_for_empty(store, monkeypatch):
         resolve("sites")
 
 
+def test_a_list_that_fails_is_not_taken_for_empty(store, monkeypatch):
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    def fail(*_: object) -> None:
+        raise MlflowException("no route")
+
+    monkeypatch.setattr(MlflowClient, "search_model_versions", fail)
+    with pytest.raises(TrackingError, match="networks of 'sites' cannot be looked up: no route"):
+        ensure_reference("sites")
+
+
 def test_an_empty_registry_receives_the_network_that_ships(store, make_folder, ship):
     ship(make_folder("shipped"))
     assert is_available("sites")
@@ -285,6 +434,16 @@ def test_a_moved_project_does_not_take_other_weights_for_its_own(store, make_fol
     for name in ("weights.safetensors", "network.json"):
         shutil.copy(other / name, folder / name)
     with pytest.raises(TrackingError, match="missing or damaged"):
+        champion("sites")
+
+
+def test_weights_that_are_not_those_registered_are_refused(store, make_folder, ship):
+    ship(None)
+    found = resolve("sites", register_network(make_folder(), alias="champion").version)
+    content = bytearray((found.folder / "weights.safetensors").read_bytes())
+    content[-1] ^= 1
+    (found.folder / "weights.safetensors").write_bytes(content)
+    with pytest.raises(TrackingError, match="version 1 are missing or damaged"):
         champion("sites")
 
 

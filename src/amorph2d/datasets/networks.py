@@ -10,13 +10,13 @@ from kedro.io import AbstractDataset, DatasetError
 
 if TYPE_CHECKING:
     from amorph2d.learning.fit import FittedNetwork
-    from amorph2d.learning.storage import SiteNetwork
+    from amorph2d.learning.storage import TrainedNetwork
 
 DESCRIPTION = "network.json"
 HISTORY = "history.csv"
 
 
-class RegisteredNetworkDataset(AbstractDataset[Any, "SiteNetwork"]):
+class RegisteredNetworkDataset(AbstractDataset[Any, "TrainedNetwork"]):
     """A registered network, by task and alias or version; read only.
 
     An empty registry receives the network that ships with this package first.
@@ -38,7 +38,7 @@ class RegisteredNetworkDataset(AbstractDataset[Any, "SiteNetwork"]):
         self._alias_or_version = alias_or_version
         self.metadata = metadata
 
-    def load(self) -> SiteNetwork:
+    def load(self) -> TrainedNetwork:
         """Return the network; its metadata say under which name and version it is registered."""
         from amorph2d.learning.storage import load_network
         from amorph2d.tracking.registry import ensure_reference, resolve
@@ -66,7 +66,7 @@ class RegisteredNetworkDataset(AbstractDataset[Any, "SiteNetwork"]):
         return {"task": self._task, "alias_or_version": self._alias_or_version}
 
 
-class NetworkFolder(AbstractDataset["SiteNetwork | FittedNetwork", "SiteNetwork"]):
+class NetworkFolder(AbstractDataset["TrainedNetwork | FittedNetwork", "TrainedNetwork"]):
     """A network in a folder: safetensors, JSON and, after a training, the history as CSV.
 
     Parameters
@@ -81,19 +81,19 @@ class NetworkFolder(AbstractDataset["SiteNetwork | FittedNetwork", "SiteNetwork"
         self._filepath = Path(filepath)
         self.metadata = metadata
 
-    def load(self) -> SiteNetwork:
+    def load(self) -> TrainedNetwork:
         """Return the network."""
         from amorph2d.learning.storage import load_network
 
         return load_network(self._filepath)
 
-    def save(self, data: SiteNetwork | FittedNetwork) -> None:
+    def save(self, data: TrainedNetwork | FittedNetwork) -> None:
         """Write a network, and the history if it comes from a training."""
-        from amorph2d.learning.storage import SiteNetwork, save_network
+        from amorph2d.learning.storage import TrainedNetwork, save_network
 
-        network = data if isinstance(data, SiteNetwork) else data.network
+        network = data if isinstance(data, TrainedNetwork) else data.network
         save_network(self._filepath, network)
-        if not isinstance(data, SiteNetwork):
+        if not isinstance(data, TrainedNetwork):
             data.history.to_csv(self._filepath / HISTORY, index=False)
 
     def _exists(self) -> bool:

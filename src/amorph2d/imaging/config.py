@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -332,7 +333,7 @@ class SynthesisParameters(_Parameters):
         return self
 
     def _check_scales(self) -> None:
-        """Check that pores fit into the field and the aperture into the pixels' frequencies."""
+        """Check that pores fit into the field and the aperture into the frequencies of the exit wave."""
         field = min(self.detector.shape) * self.detector.sampling[1]
         if self.pores.radius[1] * 2 > field:
             raise ValueError(
@@ -344,12 +345,34 @@ class SynthesisParameters(_Parameters):
                 f"optics.aperture must be at most {WAVE_BAND} 1/Å, what the grid of the exit wave holds, "
                 f"got {self.optics.aperture[1]}"
             )
-        nyquist = 0.5 / self.detector.sampling[1]
-        if self.optics.aperture[1] > nyquist:
-            raise ValueError(
-                "optics.aperture must be at most the Nyquist frequency of the coarsest pixels "
-                f"({nyquist:.2f} 1/Å), got {self.optics.aperture[1]}"
-            )
+
+
+def changed(parameters: SynthesisParameters, changes: Mapping[str, Any]) -> SynthesisParameters:
+    """Return the parameters of another set that differs in some values.
+
+    Parameters
+    ----------
+    parameters
+        The set to start from.
+    changes
+        New values, nested as in `parameters`: ``{"n_images": 100, "detector": {"shape": [384, 384]}}``.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown or a value is not valid.
+    """
+    return SynthesisParameters.model_validate(_merged(parameters.model_dump(), changes))
+
+
+def _merged(values: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace nested values."""
+    return values | {
+        name: _merged(values[name], change)
+        if isinstance(change, Mapping) and isinstance(values.get(name), dict)
+        else change
+        for name, change in changes.items()
+    }
 
 
 class ComputingParameters(_Parameters):

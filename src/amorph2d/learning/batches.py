@@ -17,15 +17,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from amorph2d.arrays import AnyArray, as_image
+from amorph2d.arrays import AnyArray
 from amorph2d.imaging.simulated import OTHER, SimulatedImage, in_units_of_carbon
 from amorph2d.learning.config import FitParameters, NetworkConfig
-from amorph2d.learning.targets import REACH
-from amorph2d.localisation.normalise import normalise
+from amorph2d.learning.targets import REACH, UNKNOWN, true_background
+from amorph2d.localisation.maps import NetworkInput, network_input
 from amorph2d.localisation.resample import resample
 from amorph2d.units import positions_to_pixels
 
-Crop: TypeAlias = tuple[AnyArray, list[AnyArray]]
+_NO_SITES = np.empty((0, 2), dtype=np.float32)
+
+Crop: TypeAlias = tuple[AnyArray, list[AnyArray], AnyArray | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,18 +39,23 @@ class PreparedImage:
     pixels
         Normalised image at the network's sampling, (rows, columns) float16.
     sites
-        Row and column of the sites of each kind, one (N, 2) float32 array per channel [px].
+        Row and column of the sites of each kind, one (N, 2) float32 array per channel [px]; none for other
+        outputs.
+    labels
+        What each pixel shows for a network of areas, (rows, columns) uint8; the normalised background for one
+        of that, float16; None for sites.
     source
         SHA-256 of the image and the sites before they were prepared.
     """
 
     pixels: NDArray[np.float16]
-    sites: tuple[NDArray[np.float32], ...]
+    sites: tuple[NDArray[np.float32], ...] = ()
+    labels: AnyArray | None = None
     source: str = ""
 
 
 class Batch(NamedTuple):
-    """Crops and the sites in them.
+    """Crops and what they show.
 
     Attributes
     ----------
@@ -58,11 +65,14 @@ class Batch(NamedTuple):
         Number of the heat map of each site, crop * channels + channel, (S,) int64.
     sites
         Row and column of each site in its crop, (S, 2) float32 [px].
+    labels
+        Of areas uint8 or of the background float32, (B, H, W); None for sites.
     """
 
     pixels: Tensor
     maps: Tensor
     sites: Tensor
+    labels: Tensor | None = None
 
 
 class Draw(NamedTuple):
@@ -74,25 +84,45 @@ class Draw(NamedTuple):
 
 
 def prepare_image(image: SimulatedImage, config: NetworkConfig) -> PreparedImage:
-    """Resample and normalise an image as for inference, and convert its sites into pixels.
+    """Resample and normalise an image as for inference, and bring its truth to the same grid.
 
     Other materials are scaled to the spacing of carbon first.
 
     Raises
     ------
     ValueError
-        If `config` has a channel that is neither ``atom`` nor ``ring``.
+        If the network's output asks for a truth that the image does not have.
     """
     image = in_units_of_carbon(image)
-    pixels = as_image(image.image)
-    if image.sampling != config.sampling:
-        pixels = resample(pixels, (image.sampling, image.sampling), config.sampling)
-    pixels = normalise(pixels, config.normalisation_window / config.sampling)
-    sites = tuple(
-        positions_to_pixels(true_sites(image, kind), config.sampling).astype(np.float32)
-        for kind in config.channels
+    source = network_input(image.image, sampling=(image.sampling, image.sampling), config=config)
+    whole = tuple(slice(0, size) for size in source.shape)
+    pixels = source.read(*whole).astype(np.float16)
+    if config.output == "sites":
+        sites = tuple(
+            positions_to_pixels(true_sites(image, kind), config.sampling).astype(np.float32)
+            for kind in config.channels
+        )
+        return PreparedImage(pixels, sites=sites, source=_source(image))
+    labels = _areas(image, source, config) if config.output == "areas" else _background(image, source, config)
+    return PreparedImage(pixels, labels=labels, source=_source(image))
+
+
+def _areas(image: SimulatedImage, source: NetworkInput, config: NetworkConfig) -> NDArray[np.uint8]:
+    """Return what the nearest pixel of the mask shows."""
+    if image.mask is None:
+        raise ValueError(f"image {image.index} has no mask, without which areas cannot be learnt")
+    rows, columns = (
+        np.minimum(np.rint(np.arange(size) * config.sampling / image.sampling).astype(int), last - 1)
+        for size, last in zip(source.shape, image.mask.shape, strict=True)
     )
-    return PreparedImage(pixels.astype(np.float16), sites, _source(image))
+    return image.mask[np.ix_(rows, columns)]
+
+
+def _background(image: SimulatedImage, source: NetworkInput, config: NetworkConfig) -> NDArray[np.float16]:
+    """Return the background, normalised as the image is."""
+    slow = resample(true_background(image), (image.sampling, image.sampling), config.sampling)
+    whole = tuple(slice(0, size) for size in source.shape)
+    return source.statistics.normalise(slow, *whole).astype(np.float16)
 
 
 def _source(image: SimulatedImage) -> str:
@@ -195,7 +225,7 @@ class Crops(Dataset[Crop]):
         return len(self.images)
 
     def __getitem__(self, draw: Draw) -> Crop:
-        """Return the crop (crop, crop) float32 and the sites of each kind in it, (N, 2) [px]."""
+        """Return the crop (crop, crop) float32, the sites of each kind in it, (N, 2) [px], and its labels."""
         image = self.images[draw.image]
         room = np.maximum(np.array(image.pixels.shape) - self.crop, 0)
         if draw.epoch < 0:
@@ -203,25 +233,36 @@ class Crops(Dataset[Crop]):
         else:
             rng = np.random.default_rng([self.seed, draw.epoch, draw.number])
             corner, way = rng.integers(0, room, endpoint=True), int(rng.integers(8))
-        window = image.pixels[corner[0] : corner[0] + self.crop, corner[1] : corner[1] + self.crop]
-        pixels = np.zeros((self.crop, self.crop), dtype=np.float32)
-        pixels[: window.shape[0], : window.shape[1]] = window
+        pixels = self._cut(image.pixels, corner, 0.0).astype(np.float32)
         kept = []
         for sites in image.sites:
             local = sites - corner.astype(np.float32)
             is_near = ((local >= -self.reach) & (local <= self.crop - 1 + self.reach)).all(axis=1)
             kept.append(turn(pixels, local[is_near], way)[1])
-        return np.ascontiguousarray(turn(pixels, kept[0], way)[0]), kept
+        labels = None
+        if image.labels is not None:
+            fill = UNKNOWN if image.labels.dtype == np.uint8 else np.nan
+            labels = np.ascontiguousarray(turn(self._cut(image.labels, corner, fill), _NO_SITES, way)[0])
+        return np.ascontiguousarray(turn(pixels, _NO_SITES, way)[0]), kept, labels
+
+    def _cut(self, pixels: AnyArray, corner: AnyArray, fill: float) -> AnyArray:
+        """Cut the crop at `corner`, continued with `fill` where the image ends."""
+        window = pixels[corner[0] : corner[0] + self.crop, corner[1] : corner[1] + self.crop]
+        cut = np.full((self.crop, self.crop), fill, dtype=pixels.dtype)
+        cut[: window.shape[0], : window.shape[1]] = window
+        return cut
 
 
 def collate(crops: Sequence[Crop]) -> Batch:
     """Join crops into a batch."""
-    sites = [kind for _, kinds in crops for kind in kinds]
+    sites = [kind for _, kinds, _ in crops for kind in kinds]
     counts = [len(kind) for kind in sites]
+    labels = [label for _, _, label in crops if label is not None]
     return Batch(
-        pixels=torch.from_numpy(np.stack([pixels for pixels, _ in crops])[:, None]),
-        maps=torch.repeat_interleave(torch.arange(len(sites)), torch.tensor(counts)),
-        sites=torch.from_numpy(np.concatenate(sites).astype(np.float32)),
+        pixels=torch.from_numpy(np.stack([pixels for pixels, _, _ in crops])[:, None]),
+        maps=torch.repeat_interleave(torch.arange(len(sites)), torch.tensor(counts, dtype=torch.int64)),
+        sites=torch.from_numpy(np.concatenate([_NO_SITES, *sites]).astype(np.float32)),
+        labels=torch.from_numpy(np.stack(labels)) if labels else None,
     )
 
 
@@ -298,4 +339,4 @@ def validation_batches(
 
 
 def _reach(config: NetworkConfig) -> float:
-    return (REACH * config.label_sigma) / config.sampling + 1
+    return (REACH * (config.label_sigma or 0.0)) / config.sampling + 1

@@ -5,13 +5,20 @@ Importing this module does not import torch.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Width = Annotated[int, Field(ge=1)]
-Edge = Annotated[float, Field(gt=0)]
+Condition = Literal["dose_per_area", "defocus", "sampling", "bound"]
 Threshold = Annotated[float, Field(gt=0, lt=1)]
+
+CHANNELS = {
+    "sites": ("atom", "ring"),
+    "areas": ("vacuum", "monolayer", "other"),
+    "background": ("illumination",),
+}  # what the maps of each output can show
 
 
 class NetworkConfig(BaseModel):
@@ -19,12 +26,20 @@ class NetworkConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sampling: float = Field(gt=0, description="Pixel size to which every image is resampled [Å/px]")
-    normalisation_window: float = Field(
-        gt=0, description="Gaussian sigma of the local mean and deviation [Å]"
+    # Networks registered before there were other outputs do not name theirs.
+    output: Literal["sites", "areas", "background"] = Field(
+        default="sites",
+        description="sites: a heat map for each kind of site; areas: the probability that a pixel shows one "
+        "kind of area; background: the slow variation of the illumination",
     )
-    channels: tuple[str, ...] = Field(min_length=1, description="Kinds of site, one heat map each")
-    label_sigma: float = Field(gt=0, description="Gaussian sigma of a site in its heat map [Å]")
+    sampling: float = Field(gt=0, description="Pixel size to which every image is resampled [Å/px]")
+    normalisation_window: float | None = Field(
+        gt=0, description="Gaussian sigma of the local mean and deviation; null: of the whole image [Å]"
+    )
+    channels: tuple[str, ...] = Field(min_length=1, description="What each map of the output shows")
+    label_sigma: float | None = Field(
+        default=None, gt=0, description="sites: Gaussian sigma of a site in its heat map [Å]"
+    )
     stem: Literal["plain", "unshuffle"] = Field(
         description="plain: the finest level has the image's resolution; unshuffle: half of it"
     )
@@ -34,6 +49,27 @@ class NetworkConfig(BaseModel):
     decoder: Literal["symmetric", "light"] = Field(
         description="symmetric: residual blocks as in the encoder; light: 1 x 1 convolutions"
     )
+
+    @model_validator(mode="after")
+    def _check_output(self) -> Self:
+        known = CHANNELS[self.output]
+        bad = [channel for channel in self.channels if channel not in known]
+        if bad or len(set(self.channels)) < len(self.channels):
+            raise ValueError(
+                f"channels of output {self.output!r} must be of {', '.join(known)}, each once, "
+                f"got {', '.join(self.channels)}"
+            )
+        if self.output == "background" and self.normalisation_window is not None:
+            raise ValueError(
+                "normalisation_window must be null for output 'background', which a window would take away, "
+                f"got {self.normalisation_window}"
+            )
+        if (self.output == "sites") != (self.label_sigma is not None):
+            raise ValueError(
+                f"label_sigma must be given for output 'sites' and for no other, got {self.label_sigma} "
+                f"for {self.output!r}"
+            )
+        return self
 
     @property
     def stem_stride(self) -> int:
@@ -79,13 +115,15 @@ class FitParameters(BaseModel):
 
     epochs: int = Field(ge=1, description="Epochs; after each the network is validated and saved")
     steps_per_epoch: int | None = Field(ge=1, description="Steps per epoch; null: every image once")
-    batch_size: int = Field(ge=1, description="Crops per step")
+    batch_size: int = Field(ge=1, description="Crops per step on each device")
     crop: int = Field(ge=8, description="Side of the random square crops [px]")
     learning_rate: float = Field(gt=0, description="Largest learning rate of the one-cycle schedule")
     warmup: float = Field(gt=0, lt=1, description="Part of the steps in which the learning rate rises")
     weight_decay: float = Field(ge=0, description="Decoupled weight decay of AdamW")
     gradient_clip: float = Field(gt=0, description="Largest norm of a step's gradient")
-    foreground_weight: float = Field(ge=0, description="Extra weight in the loss of a pixel on a site")
+    foreground_weight: float = Field(
+        ge=0, description="Extra weight in the loss of a pixel on a site or in the area"
+    )
     averaging: float = Field(
         ge=0, lt=1, description="Decay per step of the moving average of the weights; 0: none"
     )
@@ -96,7 +134,12 @@ class FitParameters(BaseModel):
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field(
         description="Where to train; auto: a GPU if there is one"
     )
-    devices: int | Literal["auto"] = Field(description="How many devices")
+    devices: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        description="How many devices, each with a process of its own; auto: all GPUs, or one CPU"
+    )
+    nodes: int = Field(
+        ge=1, description="On how many machines; with more than one, torchrun or srun starts the processes"
+    )
     workers: int = Field(ge=0, description="Processes that cut crops; 0: the training process itself")
     seed: int = Field(
         ge=0, description="Seed of the first weights, of the order of the images and of the crops"
@@ -108,22 +151,23 @@ class EvaluationParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    max_distance: float = Field(gt=0, description="Largest distance of a matched pair [Å]")
-    border: float = Field(ge=0, description="Sites closer to the image's edge are not counted [Å]")
-    dose_edges: tuple[Edge, ...] = Field(
-        min_length=1, description="Doses that separate the dose bins [e-/Å²]"
+    edges: dict[Condition, tuple[float, ...]] = Field(
+        description="Values of a condition that separate the bins in which the scores are tabulated"
     )
+    border: float = Field(ge=0, description="What is closer to the image's edge does not count [Å]")
+    max_distance: float = Field(gt=0, description="sites: largest distance of a matched pair [Å]")
     thresholds: tuple[Threshold, ...] = Field(
-        min_length=1, description="Confidences from which each kind of site gets the one with the best F1"
+        min_length=1, description="Values from which each channel gets the one with the best F1 or Dice"
     )
-    confidence_bins: int = Field(
-        ge=1, description="Bins of peak confidence in which the position error is measured"
+    bins: int = Field(
+        ge=1, description="Bins, equally filled, in which confidence and sigma are held against the truth"
     )
 
     @model_validator(mode="after")
     def _check_edges(self) -> Self:
-        if any(b <= a for a, b in zip(self.dose_edges, self.dose_edges[1:], strict=False)):
-            raise ValueError(f"dose_edges must rise [e-/Å²], got {self.dose_edges}")
+        for name, edges in self.edges.items():
+            if not edges or any(b <= a for a, b in pairwise(edges)):
+                raise ValueError(f"edges of {name} must be one or more rising numbers, got {edges}")
         return self
 
 
@@ -144,3 +188,22 @@ class TrainingParameters(BaseModel):
                 f"got {self.fit.crop}"
             )
         return self
+
+
+class FinetuningParameters(BaseModel):
+    """How a trained network is fitted to a matched set; what is not named is as in its training."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rehearsal: float = Field(
+        ge=0, lt=1, description="Part of the images that are those of the general set, where there is one"
+    )
+    share: float = Field(
+        gt=0, le=1, description="Share of the fitted weights in their average with the first; 1: no average"
+    )
+    epochs: int = Field(ge=1, description="Epochs; after each the network is validated and saved")
+    steps_per_epoch: int = Field(ge=1, description="Steps per epoch")
+    learning_rate: float = Field(gt=0, description="Largest learning rate of the one-cycle schedule")
+    warmup: float = Field(gt=0, lt=1, description="Part of the steps in which the learning rate rises")
+    averaging: float = Field(ge=0, lt=1, description="Decay per step of the moving average of the weights")
+    seed: int = Field(ge=0, description="Seed of the choice of images, their order and the crops")

@@ -24,7 +24,7 @@ _KEYS = {"config", "metadata", "sha256"}
 
 
 @dataclass(frozen=True, eq=False)
-class SiteNetwork:
+class TrainedNetwork:
     """A network ready for use.
 
     Attributes
@@ -45,7 +45,9 @@ class SiteNetwork:
     sha256: str
 
 
-def build_network(config: NetworkConfig, state: dict[str, Tensor], metadata: dict[str, Any]) -> SiteNetwork:
+def build_network(
+    config: NetworkConfig, state: dict[str, Tensor], metadata: dict[str, Any]
+) -> TrainedNetwork:
     """Return a network with the weights `state`, on the CPU and in evaluation mode.
 
     Raises
@@ -61,10 +63,10 @@ def build_network(config: NetworkConfig, state: dict[str, Tensor], metadata: dic
         raise ValueError(f"weights do not fit the network's config: {error}") from None
     module = in_channels_last(module).eval().requires_grad_(False)
     sha256 = hashlib.sha256(_serialise(module)).hexdigest()
-    return SiteNetwork(module, config, metadata, sha256)
+    return TrainedNetwork(module, config, metadata, sha256)
 
 
-def save_network(folder: str | Path, network: SiteNetwork, metadata: dict[str, Any] | None = None) -> None:
+def save_network(folder: str | Path, network: TrainedNetwork, metadata: dict[str, Any] | None = None) -> None:
     """Write ``weights.safetensors`` and ``network.json`` into `folder`, which is made if it is not there.
 
     Each file is whole or absent, and the JSON, without which nothing is loaded, comes last.
@@ -97,7 +99,7 @@ def save_network(folder: str | Path, network: SiteNetwork, metadata: dict[str, A
     write_whole(folder / DESCRIPTION, (text + "\n").encode())
 
 
-def load_network(folder: str | Path) -> SiteNetwork:
+def load_network(folder: str | Path) -> TrainedNetwork:
     """Read a network written by `save_network`.
 
     Raises

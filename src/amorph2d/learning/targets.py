@@ -1,16 +1,21 @@
-"""Heat maps of sites: what the network learns to draw."""
+"""What networks learn to draw: heat maps of sites, areas, the background."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from amorph2d.arrays import Float32Array
+from amorph2d.imaging.simulated import MONOLAYER, OTHER, VACUUM, SimulatedImage
 from amorph2d.units import positions_to_pixels
 
 REACH = 3.0  # Sigmas; a Gaussian is cut where it has fallen to 1 % of its peak.
+AREAS = {"vacuum": VACUUM, "monolayer": MONOLAYER, "other": OTHER}
+UNKNOWN = 255  # what a pixel of the areas shows that does not count
 
 
 def draw_heatmaps(
@@ -83,3 +88,50 @@ def draw_peaks(maps: Tensor, pixels: Tensor, *, n_maps: int, shape: tuple[int, i
     drawn = torch.zeros(n_maps * rows * columns, device=pixels.device)
     drawn.scatter_reduce_(0, index.flatten(), values.flatten(), "amax")
     return drawn.view(n_maps, rows, columns)[:, margin : rows - margin, margin : columns - margin]
+
+
+def draw_areas(codes: Tensor, channels: Sequence[str]) -> Tensor:
+    """Draw one map per channel: 1 where a pixel shows it, 0 elsewhere, NaN where nothing is known.
+
+    Parameters
+    ----------
+    codes
+        What each pixel shows, (B, rows, columns): 0 vacuum, 1 monolayer, 2 other, 255 unknown.
+    channels
+        Of ``vacuum``, ``monolayer`` and ``other``.
+
+    Returns
+    -------
+    Tensor
+        Maps, (B, channels, rows, columns) float32.
+    """
+    maps = torch.stack([codes == AREAS[channel] for channel in channels], dim=1).float()
+    return maps.masked_fill((codes == UNKNOWN)[:, None], float("nan"))
+
+
+def true_background(image: SimulatedImage) -> Float32Array:
+    """Return the illumination of a simulated image in its own grey values.
+
+    The grey values are taken as a + b times the illumination, a and b by least squares over the pixels on
+    which nothing but the sheet lies: a file may have been stretched, and then its zero is not the camera's.
+
+    Parameters
+    ----------
+    image
+        The image; its recipe holds the illumination.
+
+    Returns
+    -------
+    Float32Array
+        (rows, columns).
+    """
+    light = image.illumination
+    is_bare = np.ones(light.shape, bool) if image.mask is None else image.mask != OTHER
+    if not is_bare.any():
+        is_bare[:] = True
+    grey, shone = image.image[is_bare].astype(np.float64), light[is_bare].astype(np.float64)
+    centred = shone - shone.mean()
+    square = float(centred @ centred)
+    # Under even illumination there is no slope to find, and none is needed.
+    slope = float(centred @ grey) / square if square > 1e-12 * len(shone) else 0.0
+    return np.asarray(grey.mean() + slope * (light - shone.mean()), dtype=np.float32)

@@ -13,13 +13,13 @@ from amorph2d.arrays import Float32Array
 if TYPE_CHECKING:
     import torch
 
-    from amorph2d.learning.storage import SiteNetwork
+    from amorph2d.learning.storage import TrainedNetwork
 
 Precision = Literal["auto", "bf16", "float32"]
 
 
-def run_network(network: SiteNetwork, image: ArrayLike, *, precision: Precision = "auto") -> Float32Array:
-    """Return the heat maps of an image.
+def run_network(network: TrainedNetwork, image: ArrayLike, *, precision: Precision = "auto") -> Float32Array:
+    """Return the maps of an image that the network draws: heat maps, probabilities of areas or a background.
 
     The image is mirrored at its last row and column until its sides fit the network. A GPU is used if there
     is one; the network then stays there.
@@ -36,7 +36,8 @@ def run_network(network: SiteNetwork, image: ArrayLike, *, precision: Precision 
     Returns
     -------
     Float32Array
-        Heat maps between 0 and 1, (channels, rows, columns) or (B, channels, rows, columns).
+        Maps, (channels, rows, columns) or (B, channels, rows, columns): between 0 and 1; a background is in
+        units of the normalised image.
 
     Raises
     ------
@@ -60,7 +61,9 @@ def run_network(network: SiteNetwork, image: ArrayLike, *, precision: Precision 
     batch = torch.from_numpy(padded.reshape(-1, 1, *padded.shape[-2:])).to(device)
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=is_bf16):
         logits = network.module(batch.contiguous(memory_format=torch.channels_last))
-        maps = torch.sigmoid(logits[..., :rows, :columns].float())
+        maps = logits[..., :rows, :columns].float()
+        if network.config.output != "background":
+            maps = torch.sigmoid(maps)
     return maps.cpu().numpy().reshape(*images.shape[:-2], n_channels, rows, columns)
 
 

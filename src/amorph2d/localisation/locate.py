@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,17 +10,14 @@ from numpy.typing import ArrayLike
 
 from amorph2d.arrays import Float32Array, FloatArray, IntArray
 from amorph2d.localisation.config import LocalisationParameters
-from amorph2d.localisation.heatmaps import pad_to_stride, run_network
-from amorph2d.localisation.normalise import LocalStatistics, block_side, measure_statistics
+from amorph2d.localisation.maps import NetworkInput, network_input, run_tiles
 from amorph2d.localisation.peaks import Peaks, find_peaks, merge_peaks
-from amorph2d.localisation.resample import ResampledImage
-from amorph2d.localisation.tiles import Tile, cover
+from amorph2d.localisation.tiles import Tile
 from amorph2d.units import as_sampling, pixels_to_positions
 
 if TYPE_CHECKING:
-    from amorph2d.learning.storage import SiteNetwork
+    from amorph2d.learning.storage import TrainedNetwork
 
-_STRIPE = 512
 # Beyond the receptive field: the neighbours of a pixel that the search for maxima looks at.
 _PEAK_REACH = 4
 # Rounding may put a maximum between two pixels on one in one tile, on the other in the next: both report it.
@@ -33,7 +29,7 @@ def locate_sites(
     image: ArrayLike,
     *,
     sampling: tuple[float, float],
-    network: SiteNetwork,
+    network: TrainedNetwork,
     parameters: LocalisationParameters,
     frame: int = 0,
 ) -> pd.DataFrame:
@@ -50,8 +46,10 @@ def locate_sites(
     sampling
         Its sampling, (y, x), > 0 [Å/px].
     network
-        The network. Its metadata may hold ``thresholds`` (a confidence for each kind of site) and ``sigma``
-        (``confidence``: rising values; ``sigma``: for each kind the error per axis there [Å]).
+        The network. Its metadata may hold ``thresholds`` (for each kind of site), ``confidence`` (``raw``:
+        rising values; for each kind the probability of a site there) and ``sigma`` (``confidence``: rising
+        values; ``sigma``: for each kind the error per axis there [Å]). All three take raw confidences, which
+        are the heights of the peaks in the heat maps.
     parameters
         Tiles, thresholds and border.
     frame
@@ -61,7 +59,8 @@ def locate_sites(
     -------
     pandas.DataFrame
         One row per site: ``frame``, ``site``, ``kind``, ``x``, ``y`` [Å], ``sigma`` per axis [Å] (NaN if the
-        network has none), ``confidence``, ``analysable`` (not close to the border). Kinds in the order of the
+        network has none), ``confidence`` (the probability that it is a site; the raw confidence if the
+        network is not calibrated), ``analysable`` (not close to the border). Kinds in the order of the
         network's channels, sites of a kind from top to bottom.
 
     Raises
@@ -69,57 +68,30 @@ def locate_sites(
     ValueError
         If the image or the sampling is not valid, a threshold is missing or the tiles are too small.
     """
-    config = network.config
     pixels = np.asarray(image)
     steps = as_sampling(sampling)
     thresholds = _resolve_thresholds(network, parameters)
-    resampled = ResampledImage(pixels, steps, config.sampling)
-    found = _find_sites(resampled, network, parameters, thresholds)
+    source = network_input(pixels, sampling=steps, config=network.config)
+    found = _find_sites(source, network, parameters, thresholds)
     corner = 0.5 * np.array([steps[1], steps[0]])
     edges = -corner, np.array([pixels.shape[1] * steps[1], pixels.shape[0] * steps[0]]) - corner
     return _tabulate(found, network, frame=frame, edges=edges, border=parameters.border)
 
 
 def _find_sites(
-    image: ResampledImage,
-    network: SiteNetwork,
+    source: NetworkInput,
+    network: TrainedNetwork,
     parameters: LocalisationParameters,
     thresholds: list[float],
 ) -> list[Peaks]:
     """Return the peaks of each channel in pixels of the network's grid."""
     config = network.config
-    sigma_px = config.normalisation_window / config.sampling
-    height = max(_STRIPE // block_side(sigma_px), 1) * block_side(sigma_px)
-    statistics = measure_statistics(image.stripes(height), image.shape, sigma_px)
-    tiles = cover(
-        image.shape,
-        tile_size=parameters.tile_size,
-        halo=config.receptive_field + _PEAK_REACH,
-        stride=config.stride,
-    )
     found: list[list[Peaks]] = [[] for _ in config.channels]
-    for tile, heatmaps in _run_tiles(tiles, image, statistics, network, parameters):
+    for tile, heatmaps in run_tiles(source, network, parameters, beyond=_PEAK_REACH):
         for kept, heatmap, threshold in zip(found, heatmaps, thresholds, strict=True):
             kept.append(_own_peaks(tile, find_peaks(heatmap, threshold, 0.0)))
     min_distance = max(parameters.min_distance / config.sampling, _LEAST_DISTANCE)
     return [merge_peaks(_join(kept), min_distance) for kept in found]
-
-
-def _run_tiles(
-    tiles: list[Tile],
-    image: ResampledImage,
-    statistics: LocalStatistics,
-    network: SiteNetwork,
-    parameters: LocalisationParameters,
-) -> Iterator[tuple[Tile, Float32Array]]:
-    """Yield each tile with its heat maps (channels, rows, columns)."""
-    for start in range(0, len(tiles), parameters.batch_size):
-        batch = tiles[start : start + parameters.batch_size]
-        windows = [statistics.normalise(image.read(*tile.read), *tile.read) for tile in batch]
-        padded = np.stack([pad_to_stride(window, network.config.stride) for window in windows])
-        maps = run_network(network, padded, precision=parameters.precision)
-        for tile, window, heatmaps in zip(batch, windows, maps, strict=True):
-            yield tile, heatmaps[:, : window.shape[0], : window.shape[1]]
 
 
 def _own_peaks(tile: Tile, peaks: Peaks) -> Peaks:
@@ -138,7 +110,7 @@ def _join(peaks: list[Peaks]) -> Peaks:
 
 def _tabulate(
     found: list[Peaks],
-    network: SiteNetwork,
+    network: TrainedNetwork,
     *,
     frame: int,
     edges: tuple[FloatArray, FloatArray],
@@ -162,13 +134,24 @@ def _tabulate(
             "x": positions[:, 0],
             "y": positions[:, 1],
             "sigma": _position_errors(confidence, kind, network),
-            "confidence": confidence,
+            "confidence": _probabilities(confidence, kind, network),
             "analysable": depth >= border,
         }
     )
 
 
-def _position_errors(confidence: Float32Array, kind: IntArray, network: SiteNetwork) -> Float32Array:
+def _probabilities(confidence: Float32Array, kind: IntArray, network: TrainedNetwork) -> Float32Array:
+    """Return the probabilities of raw confidences by the network's calibration, else the confidences."""
+    probabilities = confidence.copy()
+    calibration = network.metadata.get("confidence") or {}
+    for number, name in enumerate(network.config.channels):
+        if name in calibration:
+            is_kind = kind == number
+            probabilities[is_kind] = np.interp(confidence[is_kind], calibration["raw"], calibration[name])
+    return probabilities
+
+
+def _position_errors(confidence: Float32Array, kind: IntArray, network: TrainedNetwork) -> Float32Array:
     """Return the error per axis [Å] that the network's calibration gives, NaN without one."""
     errors = np.full(len(confidence), np.nan, dtype=np.float32)
     calibration = network.metadata.get("sigma") or {"confidence": [], "sigma": {}}
@@ -181,7 +164,7 @@ def _position_errors(confidence: Float32Array, kind: IntArray, network: SiteNetw
     return errors
 
 
-def _resolve_thresholds(network: SiteNetwork, parameters: LocalisationParameters) -> list[float]:
+def _resolve_thresholds(network: TrainedNetwork, parameters: LocalisationParameters) -> list[float]:
     """Return the threshold of each channel, the network's own where the parameters name none."""
     channels = network.config.channels
     unknown = sorted(set(parameters.thresholds) - set(channels))

@@ -95,6 +95,35 @@ class LocalStatistics:
         return _smoothing_weights(places, self.shape[axis], self.block, self.sigma)
 
 
+@dataclass(frozen=True)
+class WholeStatistics:
+    """Mean and standard deviation of a whole image, by which any window of it is normalised alike."""
+
+    mean: float
+    spread: float
+
+    def normalise(self, window: Float32Array, rows: slice, columns: slice) -> Float32Array:  # noqa: ARG002
+        """Normalise the pixels `window`, wherever they lie."""
+        return np.asarray((window - np.float32(self.mean)) / np.float32(self.spread), dtype=np.float32)
+
+
+def measure_whole(stripes: Iterable[Float32Array]) -> WholeStatistics:
+    """Measure mean and standard deviation of an image that comes in `stripes`.
+
+    The spread of a constant image is what rounding makes of it, so that it is normalised to 0.
+    """
+    n, mean, squares = 0, 0.0, 0.0
+    for stripe in stripes:  # joined pairwise: Chan, Golub, LeVeque, Am. Stat. 37, 242 (1983), eq. 2.1
+        here = float(stripe.mean(dtype=np.float64))
+        squares += float(np.square(stripe - here, dtype=np.float64).sum())
+        squares += (here - mean) ** 2 * n * stripe.size / (n + stripe.size)
+        mean += (here - mean) * stripe.size / (n + stripe.size)
+        n += stripe.size
+    rounding = 8 * float(np.finfo(np.float32).eps) * abs(mean)
+    spread = max(float(np.sqrt(squares / n)), rounding, float(np.finfo(np.float32).tiny))
+    return WholeStatistics(mean, spread)
+
+
 def measure_statistics(
     stripes: Iterable[Float32Array], shape: tuple[int, ...], sigma_px: float
 ) -> LocalStatistics:

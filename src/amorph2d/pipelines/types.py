@@ -17,19 +17,21 @@ if TYPE_CHECKING:
     from amorph2d.datasets.tables import RecordLoader, TableLoader
     from amorph2d.imaging.adaptation.compare import Appearance
     from amorph2d.imaging.adaptation.measured import Measured
+    from amorph2d.learning.evaluation.tables import Evaluation
     from amorph2d.learning.fit import FittedNetwork
-    from amorph2d.learning.storage import SiteNetwork
+    from amorph2d.learning.storage import TrainedNetwork
     from amorph2d.report.view import MicrographView
 
     Appearances = list[Appearance]
 else:
     Figure = PlotlyFigure = Any
     MicrographLoader = SimulatedSet = RecordLoader = TableLoader = Any
-    FittedNetwork = SiteNetwork = MicrographView = Any
+    Evaluation = FittedNetwork = TrainedNetwork = MicrographView = Any
     Appearances = Measured = Any
 
 __all__ = [
     "Appearances",
+    "Evaluation",
     "Figure",
     "FittedNetwork",
     "Measured",
@@ -38,6 +40,6 @@ __all__ = [
     "PlotlyFigure",
     "RecordLoader",
     "SimulatedSet",
-    "SiteNetwork",
     "TableLoader",
+    "TrainedNetwork",
 ]

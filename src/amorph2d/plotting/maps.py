@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -155,6 +155,58 @@ def prediction_examples(
         axes.scatter(*there.T, s=16, color=ACCENT, marker="x", linewidth=0.8, label="found")
         axes.set_title(f"{kind}: {len(here)} true, {len(there)} found", fontsize=10)
         axes.legend(loc="lower right", fontsize=8)
+    return figure
+
+
+def area_examples(
+    image: ArrayLike, maps: ArrayLike, truth: ArrayLike, *, channels: Sequence[str], sampling: Sampling
+) -> Figure:
+    """Draw an image with maps of areas, or of the background, and the truth.
+
+    Parameters
+    ----------
+    image
+        Micrograph, (rows, columns).
+    maps, truth
+        What was estimated and what is true, (C, rows, columns); NaN in `truth` where it is not known.
+    channels
+        Names of the maps.
+    sampling
+        Pixel size, one value or (y, x) [Å/px].
+
+    Returns
+    -------
+    Figure
+        The image, then for each channel the estimated and the true map in the same grey values.
+
+    Raises
+    ------
+    ValueError
+        If the shapes or the number of channels differ.
+    """
+    from matplotlib.figure import Figure as MatplotlibFigure
+
+    estimated, true = np.asarray(maps, dtype=np.float32), np.asarray(truth, dtype=np.float32)
+    if estimated.ndim != 3 or estimated.shape != true.shape or len(estimated) != len(channels):
+        raise ValueError(
+            f"maps and truth must be (channels, rows, columns) alike for {list(channels)}, got the shapes "
+            f"{estimated.shape} and {true.shape}"
+        )
+    steps, grey = as_sampling(sampling), stretch(image)
+    n_panels = 1 + 2 * len(channels)
+    figure = MatplotlibFigure(figsize=(4.2 * n_panels, 4.4), layout="constrained")
+    panels = np.asarray(figure.subplots(1, n_panels, squeeze=False)).ravel()
+    show_values(panels[0], grey, steps)
+    panels[0].set_title("image", fontsize=10)
+    draw_scale_bar(panels[0], grey.shape, steps)
+    pairs = zip(channels, estimated, true, panels[1::2], panels[2::2], strict=True)
+    for channel, here, there, left, right in pairs:
+        known = there[np.isfinite(there)]
+        low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+        low, high = (low, high) if high > low else (min(low, 0.0), max(high, 1.0))
+        for axes, values, word in ((left, here, "estimated"), (right, there, "true")):
+            show_values(axes, np.clip((values - low) / (high - low), 0, 1), steps)
+            axes.set_title(f"{channel}, {word}", fontsize=10)
     return figure
 
 

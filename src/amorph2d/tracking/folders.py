@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -66,6 +67,14 @@ def read_folder(folder: Path) -> NetworkFiles:
     return NetworkFiles(folder=folder, sha256=found, identity=identity, config=config, metadata=metadata)
 
 
+def n_weights(network: NetworkFiles) -> int:
+    """Return how many numbers the weights are, from the header of their file."""
+    from safetensors import safe_open
+
+    with safe_open(network.folder / WEIGHTS, "numpy") as tensors:
+        return sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+
+
 def shipped_folder(task: str) -> Path | None:
     """Return the folder of the network of `task` that ships with this package, None if there is none."""
     folder = Path(str(files("amorph2d"))) / "networks" / task
@@ -81,10 +90,11 @@ def model_card(task: str, network: NetworkFiles) -> str:
     lines = [
         f"# Network `{task}`",
         "",
-        f"Residual U-Net at {network.config.get('sampling')} Å/px with the channels "
+        f"Residual U-Net for {network.config.get('output', 'sites')} at "
+        f"{network.config.get('sampling')} Å/px with the channels "
         f"{', '.join(network.config.get('channels', ()))}. SHA-256 of the weights: `{network.sha256}`.",
         "",
-        "Use it inside its training domain; outside, expect missed and false sites.",
+        "Use it inside its training domain; what it says outside of it means nothing.",
         *_section("Training domain", metadata.get("training_domain")),
         *_section("Metrics", metadata.get("metrics")),
     ]

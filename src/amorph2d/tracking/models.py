@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from amorph2d import __version__
-from amorph2d.tracking.folders import CARD, DESCRIPTION, WEIGHTS, NetworkFiles, model_card
-from amorph2d.tracking.runs import TrackedRun
-from amorph2d.tracking.store import local_path, quiet_mlflow
+from amorph2d.tracking.folders import CARD, DESCRIPTION, WEIGHTS, NetworkFiles, model_card, n_weights
+from amorph2d.tracking.runs import TrackedRun, code_version
+from amorph2d.tracking.store import current, local_path, quiet_mlflow
 from amorph2d.tracking.values import as_text
 
 if TYPE_CHECKING:
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 _LONGEST_DESCRIPTION = 5000  # characters that MLflow keeps
+LICENCE = "BSD-3-Clause"
+_HEADLINES = ("f1", "dice", "residual")
+_UNITS = {
+    "sampling": "Å/px", "dose_per_area": "e⁻/Å²", "energy": "eV", "defocus": "Å", "Cs": "Å",
+    "focal_spread": "Å", "angular_spread": "mrad",
+}  # fmt: skip
 _SERVED = Path(__file__).with_name("served.py")
 
 
@@ -53,6 +59,8 @@ def add_version(
     _create_registered_model(client, task)
     every = {
         "source": "training",
+        **_review_tags(network, task, metrics),
+        **code_version(current().project_path),
         **tags,
         "sha256": network.sha256,
         "identity": network.identity,
@@ -66,12 +74,63 @@ def add_version(
             source=_source(client, model_id),
             run_id=run.run_id,
             model_id=model_id,
-            description=card[:_LONGEST_DESCRIPTION],
+            description=_description(card),
             tags={name: as_text(value) for name, value in every.items()},
         )
         link = [{"name": task, "version": int(version.version)}]
         client.set_logged_model_tags(model_id, {"mlflow.modelVersions": json.dumps(link)})
     return version
+
+
+def _review_tags(network: NetworkFiles, task: str, metrics: Mapping[str, float]) -> dict[str, Any]:
+    """Return what a reviewer asks first: for what, how large, trained on what, how good, where valid."""
+    metadata, config = network.metadata, network.config
+    made, fit = (metadata.get(name) or {} for name in ("set", "fit"))
+    domain = metadata.get("training_domain") or {}
+    known = {
+        "task": task,
+        "output": config.get("output", "sites"),
+        "channels": ", ".join(config.get("channels", ())),
+        "n_weights": n_weights(network),
+        "headline": _headline(metrics),
+        "licence": LICENCE,
+        "set_id": made.get("set_id"),
+        "set_seed": made.get("set_seed"),
+        "n_images": made.get("n_images"),
+        "fit_seed": fit.get("seed"),
+        "epochs": fit.get("epochs"),
+        "polarity": ", ".join(metadata.get("polarities") or ()),
+        "sampling": _with_unit(config.get("sampling"), "Å/px"),
+        "trained_with": metadata.get("code_version"),
+        **{
+            f"domain.{name}": f"{low:.4g} – {high:.4g} {_UNITS.get(name, '')}".rstrip()
+            for name, (low, high) in domain.items()
+        },
+    }
+    return {name: value for name, value in known.items() if value not in (None, "")}
+
+
+def _headline(metrics: Mapping[str, float]) -> str:
+    """Return the score of each channel that says most, in one line."""
+    return ", ".join(
+        f"{name} {value:.4f}"
+        for wanted in _HEADLINES
+        for name, value in metrics.items()
+        if name.rpartition(".")[2] == wanted
+    )
+
+
+def _with_unit(value: Any, unit: str) -> str | None:
+    """Return a number with its unit."""
+    return None if value is None else f"{value:g} {unit}"
+
+
+def _description(card: str) -> str:
+    """Return as much of the card as MLflow keeps, whole lines, and where the rest is."""
+    if len(card) <= _LONGEST_DESCRIPTION:
+        return card
+    rest = f"\n\nThe whole card is `{CARD}` among the artifacts.\n"
+    return card[: _LONGEST_DESCRIPTION - len(rest)].rpartition("\n")[0] + rest
 
 
 def _source(client: MlflowClient, model_id: str) -> str:
@@ -104,7 +163,12 @@ def _log_model(run: TrackedRun, *, task: str, network: NetworkFiles, card: str) 
                 run_id=run.run_id,
                 model_uuid=logged.model_id,
                 model_id=logged.model_id,
-                metadata={"task": task, "sha256": network.sha256, "amorph2d": dict(network.metadata)},
+                metadata={
+                    "task": task,
+                    "licence": LICENCE,
+                    "sha256": network.sha256,
+                    "amorph2d": dict(network.metadata),
+                },
             ),
             python_model=str(_SERVED),
             artifacts={
@@ -122,7 +186,7 @@ def _log_model(run: TrackedRun, *, task: str, network: NetworkFiles, card: str) 
 
 
 def _signature(n_channels: int) -> Any:
-    """Return MLflow's description of images in and heat maps out, any number and size."""
+    """Return MLflow's description of images in and maps out, any number and size."""
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec

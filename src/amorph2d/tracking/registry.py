@@ -1,4 +1,4 @@
-"""Registered networks: put in, found by alias or version, promoted."""
+"""Registered networks: put in, found by alias or version, promoted, rolled back."""
 
 from __future__ import annotations
 
@@ -10,14 +10,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amorph2d.tracking import champions
+from amorph2d.tracking.champions import Reign, complete_history, previous_champion, set_champion
 from amorph2d.tracking.folders import NetworkFiles, read_folder, shipped_folder
 from amorph2d.tracking.models import add_version
-from amorph2d.tracking.runs import TrackedRun, continue_run, open_run
-from amorph2d.tracking.store import TrackingError, connect, current, lock
-from amorph2d.tracking.values import flatten_metrics
-from amorph2d.tracking.versions import CANDIDATE, CHAMPION, find_version, list_versions, local_folder
+from amorph2d.tracking.runs import TrackedRun, continue_run, existing_run, open_run
+from amorph2d.tracking.store import TrackingError, clear_errors, connect, current, lock
+from amorph2d.tracking.values import as_text, flatten_metrics
+from amorph2d.tracking.versions import (
+    CANDIDATE,
+    CHAMPION,
+    find_version,
+    list_versions,
+    local_folder,
+    why_not_found,
+)
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
@@ -60,6 +70,7 @@ class NetworkRow:
     sha256: str
 
 
+@clear_errors()
 def register_network(
     network_folder: Path,
     *,
@@ -111,11 +122,14 @@ def register_network(
             logger.info("The network is registered already: %s version %s.", task, found.version)
     if run_id is not None:
         client.set_tag(run_id, "registered_network", f"{task}/{found.version}")
-    if alias is not None:
+    if alias == CHAMPION:
+        set_champion(client, task, int(found.version), champions.REGISTERED)
+    elif alias is not None:
         client.set_registered_model_alias(task, alias, str(found.version))
     return _registered(task, found, network_folder, network.sha256)
 
 
+@clear_errors()
 def ensure_reference(task: str) -> None:
     """Register the network that ships with this package, as champion, if the task has no version yet.
 
@@ -138,9 +152,10 @@ def ensure_reference(task: str) -> None:
         logger.info("Registering the reference network %r as version 1.", task)
         made = _register(open_run(task, name="reference"), network, task=task, tags={"source": "reference"})
         first = _drop_duplicates(client, task, made)
-        client.set_registered_model_alias(task, CHAMPION, str(first.version))
+        set_champion(client, task, int(first.version), champions.REFERENCE)
 
 
+@clear_errors()
 def resolve(task: str, alias_or_version: str | int = CHAMPION) -> RegisteredNetwork:
     """Find a version's files, fetched from a server if necessary, and check them.
 
@@ -159,6 +174,8 @@ def resolve(task: str, alias_or_version: str | int = CHAMPION) -> RegisteredNetw
     store = current()
     client = connect(store)
     found = find_version(client, task, alias_or_version)
+    if alias_or_version == CHAMPION:
+        _notice_champion(client, task)
     folder = local_folder(client, store, found)
     return _registered(task, found, folder, read_folder(folder).sha256)
 
@@ -180,6 +197,7 @@ def champion(task: str) -> RegisteredNetwork:
     return resolve(task, CHAMPION)
 
 
+@clear_errors()
 def promote(task: str, version: int | None = None) -> RegisteredNetwork:
     """Make a version the champion: the candidate if `version` is None.
 
@@ -189,11 +207,133 @@ def promote(task: str, version: int | None = None) -> RegisteredNetwork:
         If there is no such version or its files cannot be used; the champion then stays what it was.
     """
     network = resolve(task, CANDIDATE if version is None else version)
-    connect().set_registered_model_alias(task, CHAMPION, str(network.version))
-    logger.info("%s version %d is the champion now.", task, network.version)
-    return network
+    return _enthrone(network, champions.PROMOTED)
 
 
+@clear_errors()
+def promote_candidate(
+    task: str, version: int, *, comparison: pd.DataFrame | None = None, even_if_worse: bool = False
+) -> dict[str, Any]:
+    """Make a version the champion unless the comparison shows that it is worse.
+
+    Parameters
+    ----------
+    task, version
+        Name in the registry and number of the version.
+    comparison
+        Table of `amorph2d.learning.comparison.compare` with the champion; None where there is none.
+    even_if_worse
+        Promote it whatever the comparison says.
+
+    Returns
+    -------
+    dict
+        JSON values: ``task``, ``version``, ``promoted``, ``champion`` (version that reigns now or None) and
+        ``reason``.
+
+    Raises
+    ------
+    TrackingError
+        If there is no such version or its files cannot be used.
+    """
+    from amorph2d.learning.comparison import verdicts
+
+    found = {} if comparison is None else verdicts(comparison)
+    worse = [channel for channel, verdict in found.items() if verdict == "worse"]
+    if worse and not even_if_worse:
+        reason = f"worse than the champion for {', '.join(worse)}"
+        logger.warning(
+            "%s version %d is not promoted: %s. To do it all the same: kedro promote --task %s --version %d",
+            task, version, reason, task, version,
+        )  # fmt: skip
+        reigning = _reigning(connect(), task)
+        return {
+            "task": task, "version": version, "promoted": False, "champion": reigning, "reason": reason,
+        }  # fmt: skip
+    promote(task, version)
+    said = "; ".join(f"{channel}: {verdict}" for channel, verdict in found.items())
+    reason = said or "not compared with a champion"
+    return {"task": task, "version": version, "promoted": True, "champion": version, "reason": reason}
+
+
+@clear_errors()
+def roll_back(task: str) -> RegisteredNetwork:
+    """Make the previous champion the champion again; a second time, the one before it.
+
+    Raises
+    ------
+    TrackingError
+        If there was none, or its files cannot be used; the champion then stays what it was.
+    """
+    client = connect()
+    versions = list_versions(client, task)
+    if not versions:
+        raise TrackingError(why_not_found(task, CHAMPION, versions))
+    earlier = previous_champion(
+        complete_history(client, task),
+        reigning=_reigning(client, task),
+        existing={int(version.version) for version in versions},
+    )
+    if earlier is None:
+        raise TrackingError(
+            f"network {task!r} had no other champion to go back to. "
+            f"Choose a version: kedro networks --task {task}; kedro promote --task {task} --version N"
+        )
+    return _enthrone(resolve(task, earlier), champions.ROLLED_BACK)
+
+
+@clear_errors()
+def list_champions(task: str) -> list[Reign]:
+    """List who was champion and since when, oldest first; one set in MLflow's interface is noted now.
+
+    Raises
+    ------
+    TrackingError
+        If the task has no network.
+    """
+    client = connect()
+    versions = list_versions(client, task)
+    if not versions:
+        raise TrackingError(why_not_found(task, CHAMPION, versions))
+    return complete_history(client, task)
+
+
+@clear_errors()
+def record_comparison(task: str, version: int, table: pd.DataFrame, *, against: int) -> None:
+    """Keep a comparison with the run of a version, and what it says as tags of the version and the run.
+
+    Parameters
+    ----------
+    task, version
+        Name in the registry and number of the version that was compared.
+    table
+        Table of `amorph2d.learning.comparison.compare`.
+    against
+        Number of the version that it was compared with.
+
+    Raises
+    ------
+    TrackingError
+        If there is no such version.
+    """
+    from amorph2d.learning.comparison import comparison_markdown, summarise_comparison
+
+    client = connect()
+    found = find_version(client, task, version)
+    other = find_version(client, task, against)
+    tags = {"compared_with": f"{task}/{other.version}", **summarise_comparison(table)}
+    for name, value in tags.items():
+        client.set_model_version_tag(task, str(found.version), name, as_text(value))
+    if found.run_id:
+        run = existing_run(found.run_id)
+        run.log_tables({"comparison": table})
+        title = f"# {task} version {found.version} and version {other.version}\n\n"
+        client.log_text(found.run_id, title + comparison_markdown(table), "comparison.md")
+        run.log_metrics(_compared_metrics(table))
+        run.set_tags(tags)
+
+
+@clear_errors()
 def list_networks(task: str | None = None) -> list[NetworkRow]:
     """List every version, newest first, of one task or of all."""
     client = connect()
@@ -204,6 +344,39 @@ def list_networks(task: str | None = None) -> list[NetworkRow]:
         if task in (None, name)
         for version in list_versions(client, name)
     ]
+
+
+def _enthrone(network: RegisteredNetwork, how: str) -> RegisteredNetwork:
+    """Make a version whose files are whole the champion."""
+    store = current()
+    with lock(store):
+        set_champion(connect(store), network.task, network.version, how)
+    logger.info("%s version %d is the champion now.", network.task, network.version)
+    return network
+
+
+def _reigning(client: MlflowClient, task: str) -> int | None:
+    """Return the version that has the alias, None if none has."""
+    version = client.get_registered_model(task).aliases.get(CHAMPION)
+    return None if version is None else int(version)
+
+
+def _notice_champion(client: MlflowClient, task: str) -> None:
+    """Note a champion that was chosen in MLflow's interface; who may only read does without."""
+    try:
+        complete_history(client, task)
+    except Exception as error:
+        logger.info("The history of the champions of %r could not be completed: %s", task, error)
+
+
+def _compared_metrics(table: pd.DataFrame) -> dict[str, float]:
+    """Return the champion's totals and how far the candidate is from them, by dotted names."""
+    totals = table[table["condition"] == "all"]
+    return {
+        f"{name}.{row.channel}.{row.metric}": getattr(row, name)
+        for row in totals.itertuples()
+        for name in ("champion", "difference")
+    }
 
 
 def _register(

@@ -187,6 +187,12 @@ def continue_run(run_id: str) -> TrackedRun:
     return TrackedRun(client, run_id, EpochTracker(client, run_id))
 
 
+def existing_run(run_id: str) -> TrackedRun:
+    """Return a run to add to without changing whether it is finished."""
+    client = connect()
+    return TrackedRun(client, run_id, EpochTracker(client, run_id))
+
+
 def log_analysis(
     parameters: Mapping[str, Any],
     *,

@@ -165,6 +165,20 @@ def connect(store: Store | None = None) -> MlflowClient:
             raise TrackingError(f"the MLflow store {store.uri} cannot be opened: {error}") from error
 
 
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Turn what MLflow itself raises, for instance when a server stops answering, into `TrackingError`."""
+    try:
+        yield
+    except Exception as error:
+        if not type(error).__module__.startswith("mlflow."):
+            raise
+        raise TrackingError(
+            f"the MLflow store {current().uri} failed: {error}. See that it runs and that you may write "
+            f"to it, or name another one in conf/base/mlflow.yml or {URI_VARIABLE}"
+        ) from error
+
+
 def check_server(store: Store) -> None:
     """Raise `TrackingError` if the store is a server that does not answer; asked once per process."""
     if not store.is_server or store.uri in _reached:

@@ -23,7 +23,12 @@ CANDIDATE = "candidate"
 
 def list_versions(client: MlflowClient, task: str) -> list[ModelVersion]:
     """Return the versions of a task, newest first, none if the task is unknown."""
-    found = client.search_model_versions(f"name = '{task}'")
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = client.search_model_versions(f"name = '{task}'")
+    except MlflowException as error:
+        raise TrackingError(f"the networks of {task!r} cannot be looked up: {error}") from error
     return sorted(found, key=lambda version: -int(version.version))
 
 
@@ -39,10 +44,10 @@ def find_version(client: MlflowClient, task: str, alias_or_version: str | int) -
     except MlflowException as error:
         if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             raise TrackingError(f"network {task!r} cannot be looked up: {error}") from error
-        raise TrackingError(_why_not_found(task, name, list_versions(client, task))) from error
+        raise TrackingError(why_not_found(task, name, list_versions(client, task))) from error
 
 
-def _why_not_found(task: str, name: str, versions: list[ModelVersion]) -> str:
+def why_not_found(task: str, name: str, versions: list[ModelVersion]) -> str:
     """Say what is there instead of the version that was asked for."""
     if not versions:
         return f"no network is registered for the task {task!r}. Train one: kedro run --pipelines training"
@@ -123,7 +128,11 @@ def _fetched(store: Store, version: ModelVersion, uri: str) -> Path:
                 f"{error}. Choose another: kedro networks; kedro promote --task {version.name} --version N"
             ) from error
         if not _holds(fetched, version):
-            raise TrackingError(f"network {version.name!r} version {version.version} came damaged from {uri}")
+            raise TrackingError(
+                f"network {version.name!r} version {version.version} came damaged from {uri}: its files are "
+                "not those registered. Put them back there, or choose another: kedro networks; "
+                f"kedro promote --task {version.name} --version N"
+            )
         shutil.rmtree(folder, ignore_errors=True)
         fetched.rename(folder)
     return folder

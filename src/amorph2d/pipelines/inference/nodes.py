@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from amorph2d.localisation.config import LocalisationParameters
-from amorph2d.pipelines.types import MicrographLoader, RecordLoader, SiteNetwork, TableLoader
+from amorph2d.pipelines.types import MicrographLoader, RecordLoader, TableLoader, TrainedNetwork
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def _calibrate(loader: MicrographLoader, sampling: float | None, border: float) 
 def locate_sites(
     micrographs: Mapping[str, MicrographLoader],
     calibrations: Mapping[str, RecordLoader],
-    network: SiteNetwork,
+    network: TrainedNetwork,
     parameters: LocalisationParameters,
 ) -> Iterator[tuple[dict[str, pd.DataFrame], dict[str, Record]]]:
     """Locate the sites of each calibrated micrograph and compare it with the training domain."""
@@ -73,7 +73,7 @@ def _locate(
     stem: str,
     loader: MicrographLoader,
     calibration: Record,
-    network: SiteNetwork,
+    network: TrainedNetwork,
     parameters: LocalisationParameters,
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Record]]:
     """Sites of one micrograph and what is noted about them; without sites where it went wrong."""

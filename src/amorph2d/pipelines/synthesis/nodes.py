@@ -17,6 +17,16 @@ logger = logging.getLogger(__name__)
 EXAMPLES = 6  # images of each family on the contact sheet
 
 
+def widen_field(
+    parameters: SynthesisParameters, wide_field: dict[str, Any]
+) -> tuple[SynthesisParameters, dict[str, Any]]:
+    """Return the parameters of the wide set, those of the other with some changes, also as JSON values."""
+    from amorph2d.imaging.config import changed
+
+    widened = changed(parameters, wide_field)
+    return widened, widened.model_dump(mode="json")
+
+
 def draw_recipes(parameters: SynthesisParameters) -> pd.DataFrame:
     """Draw one row per image, with everything that makes it."""
     from amorph2d.imaging.recipes import draw_recipes

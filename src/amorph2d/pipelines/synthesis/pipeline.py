@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline, node, pipeline
 
-from amorph2d.pipelines.synthesis.nodes import describe_set, draw_recipes, simulate_set
+from amorph2d.pipelines.synthesis.nodes import describe_set, draw_recipes, simulate_set, widen_field
 
 
 def create_pipeline(**_: object) -> Pipeline:
-    """Create the synthesis pipeline: draw recipes, simulate, describe the set."""
-    return pipeline(simulation_nodes("params:synthesis"))
+    """Create the synthesis pipeline: two sets, each with recipes, images and a description.
+
+    The wide set has larger fields and pixels than the other, for the networks that judge areas.
+    """
+    widen = node(
+        widen_field,
+        inputs=["params:synthesis", "params:wide_field"],
+        outputs=["wide_parameters", "wide_set"],
+        name="widen_field",
+    )
+    return pipeline(
+        [*simulation_nodes("params:synthesis"), widen, *simulation_nodes("wide_parameters", kind="wide")]
+    )
 
 
 def simulation_nodes(parameters: str, *, kind: str = "") -> list[Node]:

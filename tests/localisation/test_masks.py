@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from amorph2d.localisation.config import LocalisationParameters
+from amorph2d.localisation.masks import area_threshold, segment
+
+PARAMETERS = LocalisationParameters(
+    tile_size=32, batch_size=3, thresholds={}, min_distance=0.6, border=0.0, precision="float32"
+)
+STEPS = (0.5, 0.5)
+
+
+class Brightness(nn.Module):
+    """Surer the brighter a pixel of the normalised image is; channels ask for different levels."""
+
+    def __init__(self, *levels: float) -> None:
+        super().__init__()
+        self.register_buffer("levels", torch.tensor(levels).view(1, -1, 1, 1))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return 20 * (image - self.levels)
+
+
+def network_of(
+    channels: tuple[str, ...], *levels: float, sampling: float = 0.5, threshold: float | None = 0.5
+) -> Any:
+    config = SimpleNamespace(
+        output="areas", sampling=sampling, stride=4, receptive_field=0, normalisation_window=None,
+        channels=channels,
+    )  # fmt: skip
+    metadata = {} if threshold is None else {"thresholds": dict.fromkeys(channels, threshold)}
+    return SimpleNamespace(module=Brightness(*levels), config=config, metadata=metadata, sha256="0" * 64)
+
+
+@pytest.fixture
+def networks() -> dict[str, Any]:
+    # In spreads of the image: what is dark is other, the brightest is vacuum.
+    return {
+        "pores": network_of(("vacuum",), 1.0),
+        "monolayer": network_of(("monolayer",), -0.5),
+    }
+
+
+@pytest.fixture
+def truth() -> np.ndarray:
+    mask = np.ones((50, 70), dtype=np.uint8)
+    mask[30:45, 3:60] = 2
+    mask[5:20, 8:26] = 0
+    return mask
+
+
+def picture(mask: np.ndarray) -> np.ndarray:
+    return np.array([300, 200, 100])[mask]
+
+
+def test_vacuum_comes_first_then_monolayer_and_the_rest_is_other(networks, truth):
+    mask = segment(picture(truth), sampling=STEPS, networks=networks, parameters=PARAMETERS)
+    assert mask.dtype == np.uint8
+    assert (mask == truth).all()
+
+
+def test_what_looks_like_both_is_vacuum(truth):
+    sure = {"pores": network_of(("vacuum",), -9.0), "monolayer": network_of(("monolayer",), -9.0)}
+    mask = segment(picture(truth), sampling=STEPS, networks=sure, parameters=PARAMETERS)
+    assert (mask == 0).all()
+
+
+def test_networks_work_on_their_own_grids(networks):
+    # The borders lie halfway between two pixels of either grid, of which one is finer, one coarser.
+    truth = np.ones((60, 80), dtype=np.uint8)
+    truth[:, 40:], truth[:20] = 2, 0
+    grids = {
+        "pores": network_of(("vacuum",), 1.0, sampling=0.25),
+        "monolayer": network_of(("monolayer",), -0.5, sampling=1.0),
+    }
+    mask = segment(picture(truth), sampling=(0.25, 0.5), networks=grids, parameters=PARAMETERS)
+    is_wrong = mask != truth
+    assert mask.shape == truth.shape
+    assert is_wrong[np.r_[:17, 24:60]][:, np.r_[:37, 43:80]].sum() == 0
+    assert is_wrong.mean() < 0.03
+
+
+def test_the_channel_that_is_asked_for_is_used_whatever_its_place(networks, truth):
+    shared = network_of(("other", "monolayer", "vacuum"), 9.0, -0.5, 1.0)
+    mask = segment(
+        picture(truth), sampling=STEPS, networks={"pores": shared, "monolayer": shared}, parameters=PARAMETERS
+    )
+    assert (mask == truth).all()
+
+
+def test_without_one_network_there_is_one_kind_less(networks, truth):
+    only = {name: {name: network} for name, network in networks.items()}
+    mask = segment(picture(truth), sampling=STEPS, networks=only["pores"], parameters=PARAMETERS)
+    assert (mask == np.where(truth == 0, 0, 1)).all()
+    mask = segment(picture(truth), sampling=STEPS, networks=only["monolayer"], parameters=PARAMETERS)
+    assert (mask == np.where(truth == 2, 2, 1)).all()
+
+
+def test_a_single_pixel_is_segmented(networks):
+    mask = segment(np.array([[5.0]]), sampling=STEPS, networks=networks, parameters=PARAMETERS)
+    assert mask.tolist() == [[1]]  # normalised to 0
+
+
+def test_the_mask_does_not_depend_on_the_tiles(networks, rng):
+    image = rng.normal(size=(70, 90))
+    small, large = (
+        segment(
+            image, sampling=(0.6, 0.4), networks=networks,
+            parameters=PARAMETERS.model_copy(update={"tile_size": size}),
+        )
+        for size in (8, 512)
+    )  # fmt: skip
+    assert (small == large).all()
+    assert set(np.unique(small)) == {0, 1, 2}
+
+
+def test_a_threshold_of_the_parameters_replaces_that_of_the_network(networks, truth):
+    never = PARAMETERS.model_copy(update={"thresholds": {"vacuum": 1.0 - 1e-9, "atom": None}})
+    networks["pores"] = network_of(("vacuum",), 1.4)
+    mask = segment(picture(truth), sampling=STEPS, networks=networks, parameters=never)
+    assert (mask == np.where(truth == 2, 2, 1)).all()
+    for given in ("network", None):
+        own = PARAMETERS.model_copy(update={"thresholds": {"vacuum": given}})
+        assert area_threshold(networks["pores"], "vacuum", own) == 0.5
+
+
+def test_what_is_missing_is_named(networks, truth):
+    image = picture(truth)
+    for wrong, message in (
+        ({}, "networks must be of pores, monolayer, got none"),
+        ({"sites": networks["pores"]}, "networks must be of pores, monolayer, got sites"),
+        ({"pores": networks["monolayer"]}, "must have the channel 'vacuum', got monolayer"),
+        ({"pores": network_of(("vacuum",), 1.0, threshold=None)}, "no threshold of its own for 'vacuum'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            segment(image, sampling=STEPS, networks=wrong, parameters=PARAMETERS)
+    networks["pores"].config.output = "sites"
+    with pytest.raises(ValueError, match="output must be 'areas', got 'sites'"):
+        segment(image, sampling=STEPS, networks=networks, parameters=PARAMETERS)
+    with pytest.raises(ValueError, match="two-dimensional"):
+        segment(
+            image[None], sampling=STEPS, networks={"monolayer": networks["monolayer"]}, parameters=PARAMETERS
+        )
