@@ -25,10 +25,11 @@ from typing import Any
 import pandas as pd
 from scenes.cache import CachedImage, cached
 from scenes.judge import judge_areas, judge_sites, ratios
-from scenes.standard import Scene, scenes, site_images, structure_paths
+from scenes.standard import Scene, SiteImage, scenes, site_images, structure_paths
 
 SHIPPED = Path(__file__).parents[1] / "src" / "amorph2d" / "networks"
 TASKS = ("sites", "monolayer", "pores", "illumination")
+PARTS = ("sites", "areas")
 SITE_CONDITIONS = ("group", "structure", "atoms", "kV", "dose", "sampling", "gradient")
 SCENE_CONDITIONS = ("image", "atoms", "kV", "dose")
 
@@ -97,13 +98,18 @@ def main() -> None:
     parser.add_argument("--networks", type=Path, default=SHIPPED, help=f"folder with {', '.join(TASKS)}")
     parser.add_argument("--csv", "--out", type=Path, help="tables are written beside this name")
     parser.add_argument("--quick", action="store_true", help="a sixth of the site images and two scenes")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="which images to look at")
     parser.add_argument("--simulate-only", action="store_true", help="fill the cache and stop")
     arguments = parser.parse_args()
 
     paths = structure_paths(arguments.coordinates, arguments.quenched)
-    listed = [*site_images(paths), *scenes(paths)]
+    listed: list[SiteImage | Scene] = []
+    if "sites" in arguments.parts:
+        listed += site_images(paths)
+    if "areas" in arguments.parts:
+        listed += scenes(paths)
     if not listed:
-        parser.error("neither coordinates nor quenched sheets were given")
+        parser.error("give coordinates or a folder of quenched sheets: nothing can be imaged")
     if arguments.quick:
         bare = [image for image in listed if not isinstance(image, Scene)]
         listed = [*bare[::7], *(image for image in listed if isinstance(image, Scene))][: len(bare[::7]) + 2]

@@ -180,7 +180,8 @@ def train_peer(sets: dict[str, list[SimulatedImage]], arguments: argparse.Namesp
     scaled = {name: [_scaled(image.image) for image in images] for name, images in sets.items()}
     masks = [discs(image) for image in sets["training"]]
     crops = cut_crops(list(zip(scaled["training"], masks, strict=True)), arguments)
-    environment = os.environ | {"OMP_NUM_THREADS": str(arguments.threads)}
+    # Without a GPU, as amorph2d's part.
+    environment = os.environ | {"OMP_NUM_THREADS": str(arguments.threads), "CUDA_VISIBLE_DEVICES": ""}
     options = ("minutes", "batch", "threads", "clock")
     given = [text for name in options for text in (f"--{name}", str(getattr(arguments, name)))]
     with tempfile.TemporaryDirectory() as folder:

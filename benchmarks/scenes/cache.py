@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from scenes.truth import true_mask, true_sites
 
 @dataclass(frozen=True, eq=False)
 class CachedImage:
-    """An image with its truth; atoms and ring centres lie in the field, x then y [Å]."""
+    """An image, a checksum of its structures, and its truth: sites in the field, x then y [Å]."""
 
     name: str
     structure: str
     group: str
+    source: int
     conditions: Conditions
     image: np.ndarray
     illumination: np.ndarray
@@ -46,8 +48,17 @@ def simulate(image: SiteImage | Scene, paths: dict[str, tuple[str, Path]]) -> Ca
     atoms, rings = (_inside(points, conditions) for points in true_sites(placed))
     mask = true_mask(placed, above, size=conditions.size, sampling=conditions.sampling) if is_scene else None
     return CachedImage(
-        image.name, image.structure, image.group, conditions, recorded, illumination, atoms, rings, mask
-    )
+        image.name, image.structure, image.group, source_of(image, paths), conditions, recorded,
+        illumination, atoms, rings, mask,
+    )  # fmt: skip
+
+
+def source_of(image: SiteImage | Scene, paths: dict[str, tuple[str, Path]]) -> int:
+    """Return a checksum of the structures in an image."""
+    names = [image.structure]
+    if isinstance(image, Scene):
+        names += [material for material, _, _ in image.lumps]
+    return zlib.crc32(b"".join(paths[name][1].read_bytes() for name in names))
 
 
 def cached(image: SiteImage | Scene, paths: dict[str, tuple[str, Path]], folder: Path) -> CachedImage:
@@ -55,7 +66,7 @@ def cached(image: SiteImage | Scene, paths: dict[str, tuple[str, Path]], folder:
     path = folder / f"{image.name}.npz"
     if path.exists():
         found = load(path)
-        if found.conditions == image.conditions and found.structure == image.structure:
+        if found.conditions == image.conditions and found.source == source_of(image, paths):
             return found
     made = simulate(image, paths)
     save(made, path)
@@ -64,7 +75,9 @@ def cached(image: SiteImage | Scene, paths: dict[str, tuple[str, Path]], folder:
 
 def save(image: CachedImage, path: Path) -> None:
     """Write an image."""
-    described: dict[str, Any] = {name: getattr(image, name) for name in ("name", "structure", "group")}
+    described: dict[str, Any] = {
+        name: getattr(image, name) for name in ("name", "structure", "group", "source")
+    }
     described["conditions"] = asdict(image.conditions)
     arrays = {name: getattr(image, name) for name in ("image", "illumination", "atoms", "rings")}
     if image.mask is not None:

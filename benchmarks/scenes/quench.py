@@ -6,8 +6,9 @@
 Monolayer amorphous carbon is quenched from random points in a plane, or from a patchwork of turned grains of
 graphene, which stays richer in hexagons: atoms move in x and y only. Annealed and cooled with the potential
 of Erhart and Albe, it is relaxed, box and all, with the second-generation REBO, whose bonds have the right
-length. Porous sheets lose discs and are annealed briefly and relaxed again. Debris is quenched likewise in
-three dimensions between two walls. Stores ``NAME.extxyz``; the seeds decide all but the last bits.
+length. In a plane it leaves one to two per cent of the atoms with four neighbours: those become pairs, and
+all is relaxed again. Porous sheets lose discs and are annealed briefly and relaxed again. Debris is quenched
+likewise in three dimensions, periodic in all. Stores ``NAME.extxyz``; the seeds decide all but the last bits.
 
 J. Tersoff's form with the parameters of P. Erhart and K. Albe, Phys. Rev. B 71, 035211 (2005); D. W. Brenner
 et al., J. Phys.: Condens. Matter 14, 783 (2002).
@@ -29,6 +30,7 @@ DALTON = 1.66054  # [10⁻²⁴ g]
 TERSOFF, REBO = "tersoff", "rebo"
 FILES = {TERSOFF: "SiC_Erhart-Albe.tersoff", REBO: "CH.rebo"}
 COLD = 300.0  # [K]
+LONGEST_BOND = 1.8  # [Å]
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Porous:
 
 @dataclass(frozen=True)
 class Debris:
-    """A slab between walls: density in g/cm³, edges in Å, share of hydrogen atoms."""
+    """A periodic block: density in g/cm³, edges in Å, share of hydrogen atoms."""
 
     name: str
     density: float
@@ -85,14 +87,13 @@ DEBRIS = (
 
 
 def random_points(n: int, edges: np.ndarray, distance: float, rng: np.random.Generator) -> np.ndarray:
-    """Return random sequential points of a box, periodic along x and y, at least `distance` apart."""
+    """Return random sequential points of a periodic box at least `distance` apart."""
     chosen = np.empty((0, len(edges)))
-    period = np.concatenate([edges[:2], np.zeros(len(edges) - 2)])
     while len(chosen) < n:
         drawn = rng.random((n, len(edges))) * edges
         if len(chosen):
-            drawn = drawn[KDTree(chosen, boxsize=period).query(drawn)[0] >= distance]
-        near = KDTree(drawn, boxsize=period).query_pairs(distance, output_type="ndarray")
+            drawn = drawn[KDTree(chosen, boxsize=edges).query(drawn)[0] >= distance]
+        near = KDTree(drawn, boxsize=edges).query_pairs(distance, output_type="ndarray")
         is_first = np.ones(len(drawn), bool)
         is_first[near.max(axis=1, initial=-1)] = False
         chosen = np.concatenate([chosen, drawn[is_first]])[:n]
@@ -125,7 +126,7 @@ def grains(sheet: Sheet, edges: np.ndarray, rng: np.random.Generator) -> np.ndar
 
 
 class Simulation:
-    """Atoms in LAMMPS; flat ones stay at z = 0, others between the walls z = 0 and z = height."""
+    """Atoms in LAMMPS; flat ones stay at z = 0, others have a period along z, the height."""
 
     def __init__(
         self, positions: np.ndarray, numbers: np.ndarray, box: np.ndarray, seed: int, height: float = 0.0
@@ -136,17 +137,15 @@ class Simulation:
         self.lammps = lammps.lammps(cmdargs=["-log", "none", "-screen", "none"])
         self.is_flattened = False
         self.seed, self.is_flat, self.kinds = seed, height == 0, sorted(set(numbers.tolist()), reverse=True)
-        low, high = (-10.0, 10.0) if self.is_flat else (-2.0, height + 2.0)
+        low, high = (-10.0, 10.0) if self.is_flat else (0.0, height)
         self.run(
-            "units metal", "atom_style atomic", f"boundary p p {'p' if self.is_flat else 'f'}",
+            "units metal", "atom_style atomic", "boundary p p p",
             f"region box block 0 {box[0]} 0 {box[1]} {low} {high}", f"create_box {len(self.kinds)} box",
             *(f"mass {k + 1} {MASSES[number]}" for k, number in enumerate(self.kinds)), "neighbor 1.0 bin",
         )  # fmt: skip
         kinds = [self.kinds.index(number) + 1 for number in numbers.tolist()]
         deep = np.column_stack([positions, np.zeros(len(positions))])[:, :3]
         self.lammps.create_atoms(len(deep), list(range(1, len(deep) + 1)), kinds, deep.ravel().tolist())
-        if not self.is_flat:
-            self.run(f"fix walls all wall/harmonic zlo 0.0 10.0 0.0 1.0 zhi {height} 10.0 0.0 1.0")
 
     def run(self, *commands: str) -> None:
         """Execute commands."""
@@ -191,9 +190,10 @@ class Simulation:
     def atoms(self) -> tuple[np.ndarray, np.ndarray]:
         """Return positions (N, 3) and the box (2,) [Å]."""
         positions = np.array(self.lammps.gather_atoms("x", 1, 3)).reshape(-1, 3)
-        low, high = (np.array(bound)[:2] for bound in self.lammps.extract_box()[:2])
-        positions[:, :2] = (positions[:, :2] - low) % (high - low)
-        return positions, high - low
+        low, high = (np.array(bound) for bound in self.lammps.extract_box()[:2])
+        n = 2 if self.is_flat else 3
+        positions[:, :n] = (positions[:, :n] - low[:n]) % (high - low)[:n]
+        return positions, (high - low)[:2]
 
 
 def quench_sheet(sheet: Sheet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -208,8 +208,49 @@ def quench_sheet(sheet: Sheet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     simulation.heat(sheet.hot, held=sheet.held, cooled=sheet.cooled)
     simulation.interact(REBO)
     simulation.relax(box=True)
-    positions, box = simulation.atoms()
-    return positions, numbers, box
+    positions, box = without_fourfold(*simulation.atoms(), seed=sheet.seed)
+    return positions, np.full(len(positions), CARBON), box
+
+
+def without_fourfold(positions: np.ndarray, box: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Replace atoms with four neighbours, which carbon does not have in a plane, by pairs, and relax."""
+    for _ in range(4):
+        split = split_fourfold(positions[:, :2] % box, box)
+        if len(split) == len(positions):
+            break
+        simulation = Simulation(split, np.full(len(split), CARBON), box, seed)
+        simulation.interact(REBO)
+        simulation.relax(box=True)
+        positions, box = simulation.atoms()
+    return positions, box
+
+
+def split_fourfold(points: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Return points in which each that has four or more neighbours is two, 1.4 Å apart.
+
+    The four neighbours that are nearest go to the two in pairs, so that the angles within pairs are smallest.
+    Of neighbours with four each, one is split.
+    """
+    pairs = KDTree(points, boxsize=box).query_pairs(LONGEST_BOND, output_type="ndarray")
+    neighbours = [[] for _ in points]
+    for i, j in pairs.tolist():
+        neighbours[i].append(j)
+        neighbours[j].append(i)
+    is_split, added = np.zeros(len(points), bool), []
+    for atom in range(len(points)):
+        if len(neighbours[atom]) < 4 or is_split[neighbours[atom]].any():
+            continue
+        vectors = points[neighbours[atom]] - points[atom]
+        vectors -= box * np.rint(vectors / box)
+        vectors = vectors[np.argsort(np.hypot(*vectors.T))[:4]]
+        angles = np.sort(np.arctan2(vectors[:, 1], vectors[:, 0]))
+        gaps = np.diff(angles, append=angles[0] + 2 * np.pi)
+        first = 0 if gaps[0] + gaps[2] < gaps[1] + gaps[3] else 1
+        middle = angles[first] + gaps[first] / 2
+        step = 0.7 * np.array([np.cos(middle), np.sin(middle)])
+        added += [points[atom] + step, points[atom] - step]
+        is_split[atom] = True
+    return np.concatenate([points[~is_split], np.reshape(added, (-1, 2))]) % box
 
 
 def cut_pores(
@@ -228,16 +269,17 @@ def cut_pores(
     simulation.heat(1500.0, held=0.5, cooled=0.5)
     simulation.relax()
     positions, box = simulation.atoms()
+    positions = positions[:, :2] % box
     while True:
-        pairs = KDTree(positions[:, :2] % box, boxsize=box).query_pairs(1.8, output_type="ndarray")
+        pairs = KDTree(positions, boxsize=box).query_pairs(LONGEST_BOND, output_type="ndarray")
         is_held = np.bincount(pairs.ravel(), minlength=len(positions)) >= 2
         if is_held.all():
-            return positions, np.full(len(positions), CARBON), box
+            return np.pad(positions, ((0, 0), (0, 1))), np.full(len(positions), CARBON), box
         positions = positions[is_held]
 
 
 def pack_debris(debris: Debris) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return a slab of amorphous (hydro)carbon, quenched from a random packing."""
+    """Return a block of amorphous (hydro)carbon, quenched from a random packing."""
     rng = np.random.default_rng(debris.seed)
     edges = np.array(debris.edges)
     mean = MASSES[CARBON] * (1 - debris.hydrogen) + MASSES[HYDROGEN] * debris.hydrogen

@@ -17,6 +17,7 @@ SMALL = {
         "images_per_shard": 4,
         "validation_share": 0.25,
         "test_share": 0.25,
+        "pores": {"radius": [1.0, 8.0]},
         "detector": {"shape": [96, 96]},
     },
     "computing": {"scheduler": "none"},
@@ -85,6 +86,48 @@ def test_without_a_general_set_that_is_said(sets, caplog):
     assert "There is no general set to rehearse" in caplog.text
 
 
+def test_the_fit_starts_from_the_champion_and_is_averaged_with_it(monkeypatch, tmp_path, parameters_of):
+    import torch
+
+    from amorph2d.learning.config import FinetuningParameters, TrainingParameters
+    from amorph2d.learning.fit import FittedNetwork
+    from amorph2d.learning.network import ResidualUNet
+    from amorph2d.learning.storage import build_network
+    from amorph2d.pipelines.finetuning.nodes import choose_parameters, finetune_network
+    from amorph2d.pipelines.training import nodes
+
+    given = parameters_of("local")
+    small = given["sites"]["training"]["network"] | {"widths": [4, 4]}
+    training = TrainingParameters.model_validate(given["sites"]["training"] | {"network": small})
+    finetuning = FinetuningParameters.model_validate(given["finetuning"] | {"share": 0.25})
+    torch.manual_seed(0)
+    first, second = (
+        build_network(training.network, ResidualUNet(training.network).state_dict(), {"version": 7})
+        for _ in range(2)
+    )
+    parameters = choose_parameters(first, training, finetuning)
+    seen = []
+
+    def fit(simulated, parameters, task, folder, start):
+        seen.append((task, folder, start))
+        return FittedNetwork(second, pd.DataFrame({"epoch": [0]})), pd.DataFrame(), {"run_id": "x"}
+
+    monkeypatch.setattr(nodes, "fit_network", fit)
+    for mark in ("a", "a", "b"):
+        found, _, run = finetune_network(FakeSet(mark), first, parameters, finetuning, "sites", tmp_path)
+    tasks, folders, starts = zip(*seen, strict=True)
+    assert set(tasks) == {"sites"}
+    assert set(starts) == {first}
+    # The state of other micrographs is not in the way.
+    assert folders[0] == folders[1] != folders[2]
+    assert folders[0].parent == folders[2].parent == tmp_path
+    stem = [network.module.state_dict()["stem.weight"] for network in (first, second, found.network)]
+    assert torch.allclose(stem[2], 0.75 * stem[0] + 0.25 * stem[1])
+    assert run == {"run_id": "x"}
+    origin = found.network.metadata["started_from"]
+    assert origin == {"version": 7, "sha256": first.sha256, "share": 0.25, "n_rehearsed": 0}
+
+
 @pytest.fixture(scope="module")
 def tuned(copy, tmp_path_factory):
     """Fine-tuned to the shipped example, with a general set of six images."""
@@ -95,9 +138,8 @@ def tuned(copy, tmp_path_factory):
     folder = tmp_path_factory.mktemp("microscope")
     image = tifffile.imread(copy.folder / "data/01_raw/micrographs/example.tif")[:200, :240]
     tifffile.imwrite(folder / "one.tif", image, imagej=True, resolution=(50, 50), metadata={"unit": "nm"})
-    general = copy.kedro(
-        "run", "--env", "small", "--nodes", "draw_recipes,simulate_set", "--params", "synthesis.n_images=12"
-    )
+    only = ("--pipelines", "synthesis", "--nodes", "draw_recipes,simulate_set")
+    general = copy.kedro("run", "--env", "small", *only, "--params", "synthesis.n_images=12")
     assert general.code == 0, general.text
 
     def run():
@@ -119,7 +161,6 @@ def tuned(copy, tmp_path_factory):
 @pytest.mark.slow
 def test_one_command_makes_a_candidate_of_the_champion(copy, tuned):
     text, _, folder = tuned
-    assert "12 matched images, 9 of the general set" in " ".join(text.split())
     candidate = json.loads((folder / "candidate.json").read_text())
     assert candidate["task"] == "sites"
     described = json.loads((folder / "network" / "network.json").read_text())
@@ -127,7 +168,9 @@ def test_one_command_makes_a_candidate_of_the_champion(copy, tuned):
     assert described["config"]["widths"] == shipped["config"]["widths"]
     assert described["sha256"] != shipped["sha256"]
     origin = described["metadata"]["started_from"]
-    assert (origin["sha256"], origin["n_rehearsed"]) == (shipped["sha256"], 9)
+    assert origin["sha256"] == shipped["sha256"]
+    assert 4 <= origin["n_rehearsed"] <= 9
+    assert f"12 matched images, {origin['n_rehearsed']} of the general set" in " ".join(text.split())
     assert list(pd.read_parquet(folder / "history.parquet")["epoch"]) == [0, 1]
     compared = pd.read_parquet(folder / "comparison.parquet").query("condition == 'all' and metric == 'f1'")
     assert set(compared["channel"]) == {"atom", "ring"}
@@ -145,6 +188,7 @@ def test_the_same_command_registers_nothing_twice(tuned):
     assert (folder / "candidate.json").read_text() == before
 
 
+@pytest.mark.filterwarnings("ignore:One or more dataset names contain:UserWarning")
 def test_its_nodes_are_those_of_training_after_the_fit(project):
     from amorph2d.pipelines import finetuning, training
 

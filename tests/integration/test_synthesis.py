@@ -25,9 +25,15 @@ SMALL = {
         "pores": {"radius": [1.0, 8.0]},
         "detector": {"shape": [128, 160], "sampling": [0.15, 0.25]},
     },
+    "wide_field": {
+        "n_images": 4,
+        "pores": {"radius": [1.0, 20.0]},
+        "detector": {"shape": [96, 80], "sampling": [0.5, 0.7]},
+    },
     "computing": {"scheduler": "none"},
 }
 FOLDER = "data/05_model_input/small"
+WIDE = f"{FOLDER}_wide"
 N_SHARDS = 12
 
 
@@ -41,7 +47,7 @@ def small(copy):
     environment = copy.folder / "conf" / "small"
     environment.mkdir()
     (environment / "parameters.yml").write_text(yaml.safe_dump(SMALL))
-    (environment / "globals.yml").write_text(yaml.safe_dump({"simulated": FOLDER}))
+    (environment / "globals.yml").write_text(yaml.safe_dump({"simulated": FOLDER, "wide": WIDE}))
     done = copy.kedro("run", "--pipelines", "synthesis", "--env", "small")
     assert done.code == 0, done.text
     assert "was not kept in MLflow" not in " ".join(done.text.split())
@@ -121,6 +127,22 @@ def test_set_is_kept_in_mlflow_with_its_contact_sheet(copy, small):
         kept = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert run.data.params["n_images"] == "48"
     assert "contact_sheet.png" in kept
+
+
+@pytest.mark.slow
+def test_the_wide_set_differs_where_it_is_asked_to(copy, small):
+    folder, _ = small
+    usual, wide = (pd.read_parquet(path / "recipes.parquet") for path in (folder, copy.folder / WIDE))
+    assert len(wide) == 4
+    assert set(wide["rows"]) == {96}
+    carbon = wide[wide["length_scale"] == 1]
+    assert (carbon["sampling"] > 0.35).all()
+    assert usual["sampling"].lt(0.3)[usual["length_scale"] == 1].all()
+    assert usual["noise_seed"][0] != wide["noise_seed"][0]
+    parameters = json.loads((copy.folder / WIDE / "parameters.json").read_text())
+    assert parameters["images_per_shard"] == 4
+    assert parameters["detector"]["sampling"] == [0.5, 0.7]
+    assert (copy.folder / WIDE / "contact_sheet.png").is_file()
 
 
 @pytest.mark.slow

@@ -113,7 +113,9 @@ def test_processes_that_torchrun_starts_agree_and_go_on_together(images, make_pa
     assert first["sha256"] == second["sha256"]
     assert first["losses"] == second["losses"]
     assert [first["epochs"], second["epochs"]] == [[0, 1], []]
-    assert run()[1]["sha256"] == first["sha256"]
+    again = run()
+    assert again[1]["sha256"] == first["sha256"]
+    assert [process["epochs"] for process in again] == [[0, 1], []]
 
 
 def test_several_machines_need_a_launcher(images, make_parameters, tmp_path):
@@ -126,6 +128,7 @@ def test_a_launcher_is_noticed_by_its_number_of_processes(make_parameters, launc
     assert not devices.is_launched(make_parameters(devices=1).fit)
     environment = devices.cluster_environment(make_parameters(devices=2).fit)
     assert environment.global_rank() == 1
+    assert [devices.is_first(make_parameters(devices=n).fit) for n in (1, 2)] == [True, False]
 
 
 def test_slurm_counts_only_if_it_started_each_process(make_parameters, monkeypatch):

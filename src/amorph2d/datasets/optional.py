@@ -5,7 +5,7 @@ from __future__ import annotations
 from amorph2d.datasets.shards import SimulatedSet, SimulatedSetDataset
 
 
-class OptionalSimulatedSet(SimulatedSetDataset):
+class OptionalSetDataset(SimulatedSetDataset):
     """A folder of shards; None where there is no whole set."""
 
     def load(self) -> SimulatedSet | None:  # type: ignore[override]

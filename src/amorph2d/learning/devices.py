@@ -31,6 +31,7 @@ from amorph2d.learning.config import FitParameters
 
 _START = "from amorph2d.learning.devices import _help; _help()"
 _READY = b"ready\n"
+_GRACE = 5.0  # how long the error of one process may go ahead of the end of the other that caused it [s]
 _PATIENCE = 60.0  # how long a process may take to end when the fit is done [s]
 Helper: TypeAlias = "subprocess.Popen[bytes]"
 _CHANGED = ("MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "OMP_NUM_THREADS")
@@ -51,6 +52,11 @@ def is_launched(fit: FitParameters) -> bool:
         return False
     tasks = os.environ.get("SLURM_NTASKS", "")
     return TorchElasticEnvironment.detect() or (SLURMEnvironment.detect() and tasks == str(n_processes))
+
+
+def is_first(fit: FitParameters) -> bool:
+    """Say whether this is the process that tells of the fit."""
+    return not is_launched(fit) or cluster_environment(fit).global_rank() == 0
 
 
 def cluster_environment(fit: FitParameters) -> ClusterEnvironment:
@@ -107,8 +113,9 @@ def helpers(n_devices: int, work: Callable[..., Any], *arguments: Any) -> Iterat
             with suppress(subprocess.TimeoutExpired):
                 for process in started:
                     process.wait(_PATIENCE)
-        except Exception as error:
-            failed = [process.returncode for process in started if process.poll()]
+        except (RuntimeError, OSError) as error:
+            # It may be the consequence of what happened elsewhere.
+            failed = [status for status in map(_exit_status, started) if status]
             if failed:
                 raise RuntimeError(
                     f"a process of the fit ended with exit status {failed[0]}; its error is above"
@@ -120,6 +127,13 @@ def helpers(n_devices: int, work: Callable[..., Any], *arguments: Any) -> Iterat
                 process.communicate()
             if torch.distributed.is_initialized():
                 torch.distributed.destroy_process_group()
+
+
+def _exit_status(process: Helper) -> int | None:
+    """Return with what a process ended, None if it goes on."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_GRACE)
+    return process.returncode
 
 
 @contextmanager

@@ -40,7 +40,7 @@ from amorph2d.learning.batches import (
     validation_batches,
 )
 from amorph2d.learning.config import FitParameters, TrainingParameters
-from amorph2d.learning.devices import cluster_environment, count_devices, helpers, is_launched
+from amorph2d.learning.devices import cluster_environment, count_devices, helpers, is_first, is_launched
 from amorph2d.learning.losses import LOSSES
 from amorph2d.learning.network import ResidualUNet, in_channels_last
 from amorph2d.learning.storage import TrainedNetwork, build_network, write_whole
@@ -131,7 +131,7 @@ def fit_prepared(
     images = training, validation
     _check_start(start, parameters)
     state = _find_state(Path(folder), _fingerprint(parameters, *images, start), resume=resume)
-    fit = _Fit(parameters, on_epoch, start)
+    fit = _Fit(parameters, on_epoch if is_first(parameters.fit) else None, start)
     if state.checkpoint is not None:
         fit.on_load_checkpoint(torch.load(state.checkpoint, map_location="cpu", weights_only=True))
         for row in fit.history:
@@ -233,7 +233,7 @@ class _Fit(lightning.LightningModule):
 
     def report(self, row: dict[str, float]) -> None:
         """Tell the caller about an epoch that is finished and saved."""
-        if self.on_epoch is not None and self.global_rank == 0:
+        if self.on_epoch is not None:
             self.on_epoch(int(row["epoch"]), {name: value for name, value in row.items() if name != "epoch"})
 
     def _note(self, name: str, loss: Tensor, batch: Batch) -> None:
@@ -294,8 +294,9 @@ class _KeepState(Checkpoint):
         path = self.state.folder / CHECKPOINT
         temporary = path.with_name(f".{path.name}.part")
         trainer.save_checkpoint(temporary)
-        if trainer.is_global_zero:
-            temporary.replace(path)
+        if not trainer.is_global_zero:
+            return
+        temporary.replace(path)
         fit = cast(_Fit, pl_module)
         row, n_epochs = fit.history[-1], fit.parameters_of_fit.epochs
         seconds = float(np.median([past["seconds"] for past in fit.history]))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -40,7 +41,7 @@ def mix_sets(
         return matched
     mixed = MixedSet(matched, general, share=finetuning.rehearsal, seed=finetuning.seed)
     logger.info("%d matched images, %d of the general set", len(matched), mixed.n_rehearsed)
-    return mixed
+    return cast(SimulatedSet, mixed)
 
 
 def finetune_network(
@@ -55,7 +56,8 @@ def finetune_network(
     from amorph2d.learning.finetuning import average_weights
     from amorph2d.pipelines.training.nodes import fit_network
 
-    fitted, history, run = fit_network(simulated, parameters, task, checkpoints, champion)
+    folder = checkpoints / fit_mark(simulated, champion, parameters)
+    fitted, history, run = fit_network(simulated, parameters, task, folder, champion)
     network = average_weights(champion, fitted.network, finetuning.share)
     origin = {
         "command": COMMAND,
@@ -68,3 +70,9 @@ def finetune_network(
     }
     tuned = replace(fitted, network=replace(network, metadata=network.metadata | origin))
     return tuned, history, run
+
+
+def fit_mark(simulated: SimulatedSet, champion: TrainedNetwork, parameters: TrainingParameters) -> str:
+    """Return the name of the folder in which the state of a fit is kept: other micrographs, another fit."""
+    text = f"{simulated.set_id} {champion.sha256} {parameters.model_dump_json()}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -86,7 +86,9 @@ def evaluate_network(
         "fit": parameters.fit.model_dump(mode="json"),
         "code_version": __version__,
     }
-    logger.info("Test images:\n%s", evaluation.totals.to_string(index=False))
+    for channel, scores in metadata["metrics"].items():
+        said = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+        logger.info("On the test images, %s: %s", channel, said)
     return replace(network, metadata=metadata), evaluation
 
 
