@@ -63,8 +63,8 @@ def test_the_rule_sees_a_forbidden_import(tmp_path):
 def test_listing_the_pipelines_imports_nothing_heavy():
     code = (
         "import sys\n"
-        "from amorph2d.pipelines import inference, statistics, synthesis, training\n"
-        "for package in (inference, statistics, synthesis, training):\n"
+        "from amorph2d.pipelines import finetuning, inference, statistics, synthesis, training\n"
+        "for package in (finetuning, inference, statistics, synthesis, training):\n"
         "    assert package.create_pipeline().nodes\n"
         "import amorph2d.settings\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])\n"
@@ -80,19 +80,21 @@ def test_kedro_can_validate_the_parameters_of_every_node():
 
     from pydantic import BaseModel
 
-    from amorph2d.pipelines import inference, statistics, synthesis, training
+    from amorph2d.pipelines import finetuning, inference, statistics, synthesis, training
 
     typed = set()
-    for package in (inference, statistics, synthesis, training):
+    for package in (finetuning, inference, statistics, synthesis, training):
         for node in package.create_pipeline().nodes:
             hints = get_type_hints(node.func)
             for name, hint in zip(node.inputs, hints.values(), strict=False):
-                if isinstance(hint, type) and issubclass(hint, BaseModel):
+                is_model = isinstance(hint, type) and issubclass(hint, BaseModel)
+                if is_model and name.startswith("params:"):
                     typed.add(name)
     assert typed == {
         "params:synthesis",
         "params:computing",
-        "params:sites.training",
+        *(f"params:{task}.training" for task in ("sites", "monolayer", "pores", "illumination")),
+        "params:finetuning",
         "params:localisation",
         "params:statistics",
     }

@@ -71,7 +71,10 @@ def judge_areas(image: CachedImage, networks: Mapping[str, Any]) -> dict[str, fl
         from amorph2d.localisation.masks import segment
 
         mask = segment(image.image, sampling=image.sampling, networks=tasks, parameters=localisation())
+        decided = {"vacuum": "pores", "monolayer": "monolayer", "other": "monolayer"}
         for name, value in CLASSES.items():
+            if decided[name] not in tasks:
+                continue
             is_found, is_true = mask == value, image.mask == value
             counts |= {f"{name}_found": is_found.sum(), f"{name}_true": is_true.sum()}
             counts[f"{name}_both"] = (is_found & is_true).sum()

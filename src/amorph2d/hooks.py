@@ -35,13 +35,13 @@ _ASKED_FOR = re.compile(r"\$\{\s*runtime_params\s*:\s*([\w-]+)")
 # Simulated sets with where their parameters are, and what is kept of them.
 SETS = {
     "simulated_set": "params:synthesis",
-    "wide.simulated_set": "wide_set",
-    "matched.simulated_set": "matched_set",
+    "wide_simulated_set": "wide_set",
+    "matched_simulated_set": "matched_set",
 }
 SET_TABLES = {
     "simulated_set": ("set_description",),
-    "wide.simulated_set": ("wide.set_description",),
-    "matched.simulated_set": (
+    "wide_simulated_set": ("wide.set_description",),
+    "matched_simulated_set": (
         "matched.set_description",
         "conditions",
         "matched_ranges",
@@ -50,8 +50,8 @@ SET_TABLES = {
 }
 SET_FIGURES = {
     "simulated_set": ("contact_sheet",),
-    "wide.simulated_set": ("wide.contact_sheet",),
-    "matched.simulated_set": ("matched.contact_sheet", "comparison_figure"),
+    "wide_simulated_set": ("wide.contact_sheet",),
+    "matched_simulated_set": ("matched.contact_sheet", "comparison_figure"),
 }
 _PREFIX = "params:"
 _SUFFIXES = {".yml", ".yaml", ".json"}

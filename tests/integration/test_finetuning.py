@@ -196,4 +196,4 @@ def test_its_nodes_are_those_of_training_after_the_fit(project):
     others = {node.short_name for node in training.create_pipeline().filter(node_namespaces=["sites"]).nodes}
     assert own - others == {"choose_parameters", "mix_sets", "finetune_network"}
     assert others - own == {"fit_network"}
-    assert {"matched.simulated_set", "general_set", "champion_sites"} <= finetuning.create_pipeline().inputs()
+    assert {"matched_simulated_set", "general_set", "champion_sites"} <= finetuning.create_pipeline().inputs()

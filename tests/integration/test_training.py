@@ -1,7 +1,9 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -147,6 +149,29 @@ def test_the_same_command_registers_nothing_twice(copy, trained):
     assert json.loads((folder / "candidate.json").read_text()) == before
 
 
+def count_runs(copy, task):
+    with sqlite3.connect(copy.folder / "mlflow.db") as store:
+        counted = store.execute(
+            "select count(*) from runs join experiments using (experiment_id) where experiments.name = ?",
+            [task],
+        ).fetchone()
+    return counted[0]
+
+
+@pytest.mark.slow
+def test_two_devices_make_one_run_and_one_version(copy, trained):
+    folder = copy.folder / "data/06_models/tiny/pores"
+    before, n_runs = json.loads((folder / "candidate.json").read_text()), count_runs(copy, "pores")
+    shutil.rmtree(folder / "checkpoints")
+    given = "pores.training.fit.devices=2,pores.training.fit.accelerator=cpu"
+    done = run(copy, "training", "--from-nodes", "pores.fit_network", "--params", given)
+    assert done.code == 0, done.text
+    assert count_runs(copy, "pores") == n_runs + 1
+    assert json.loads((folder / "candidate.json").read_text())["version"] == before["version"] + 1
+    assert done.text.count("epoch 2 of 2") == 1
+    assert list(pd.read_parquet(folder / "history.parquet")["epoch"]) == [0, 1]
+
+
 @pytest.mark.slow
 def test_promotion_is_one_command(copy, trained):
     version = json.loads((copy.folder / "data/06_models/tiny/sites/candidate.json").read_text())["version"]
@@ -209,3 +234,34 @@ def test_set_without_one_of_its_parts_is_named(missing):
 
     with pytest.raises(ValueError, match=f"set of 5 images has none for {missing}; make a larger one"):
         fit_network(Parts(range(5)), None, "sites", None)
+
+
+@pytest.mark.filterwarnings("ignore:One or more dataset names contain:UserWarning")
+@pytest.mark.parametrize("variable", ["RANK", "SLURM_PROCID"])
+def test_processes_beside_the_first_only_help_to_fit(monkeypatch, variable):
+    from amorph2d.pipelines.training import create_pipeline
+
+    monkeypatch.setenv(variable, "0")
+    assert {node.name for node in create_pipeline().nodes} >= {
+        "sites.fit_network",
+        "pores.register_candidate",
+    }
+    monkeypatch.setenv(variable, "1")
+    helping = create_pipeline()
+    assert {node.name for node in helping.nodes} == {f"{task}.help_to_fit" for task in CHANNELS}
+    assert not helping.all_outputs()
+    assert helping.inputs() >= {"simulated_set", "wide_simulated_set", "params:sites.training"}
+
+
+def test_a_helper_fits_and_returns_nothing(monkeypatch):
+    from amorph2d.learning import fit
+    from amorph2d.pipelines.training.nodes import help_to_fit
+
+    class Parts:
+        def split(self, name):
+            return [name]
+
+    seen = []
+    monkeypatch.setattr(fit, "fit_network", lambda *images, **how: seen.append((images, how)))
+    assert help_to_fit(Parts(), "parameters", "folder") is None
+    assert seen == [((["training"], ["validation"]), {"parameters": "parameters", "folder": "folder"})]

@@ -40,6 +40,7 @@ def make_network(make_parameters):
             "set": {"set_id": "a" * 64, "set_seed": 7, "n_images": 12},
             "fit": parameters.fit.model_dump(mode="json"),
             "code_version": "1.2.3",
+            "command": "kedro run --pipelines synthesis,training",
         }
         state = ResidualUNet(parameters.network).state_dict()
         return build_network(parameters.network, state, known | metadata)
@@ -155,9 +156,10 @@ def test_card_says_what_the_network_is_and_where_it_holds(make_network, evaluati
         assert part in text
     assert "rmse_over_bound" not in text
     assert "Comparison" not in text
-    other = make_network(environment="reference", code_version="9.9")
+    command = "kedro run --env reference --pipelines synthesis,training"
+    other = make_network(command=command, code_version="9.9")
     again = write_model_card(tmp_path, task="sites", network=other, evaluation=evaluation, history=HISTORY)
-    assert "`kedro run --env reference --pipelines synthesis,training` with amorph2d 9.9" in again
+    assert f"`{command}` with amorph2d 9.9" in again
 
 
 def test_card_shows_some_losses_and_bins(make_network, evaluation, tmp_path):

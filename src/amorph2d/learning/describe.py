@@ -216,8 +216,8 @@ def write_model_card(
     task
         Name of the registered model.
     network
-        The network; its metadata hold ``training_domain``, ``set``, ``fit`` and ``code_version``, and perhaps
-        ``polarities``, ``thresholds``, ``environment`` and ``command``.
+        The network; its metadata hold ``training_domain``, ``set``, ``fit``, ``command`` and ``code_version``,
+        and perhaps ``polarities`` and ``thresholds``.
     evaluation
         What it does on the test images.
     history
@@ -274,9 +274,7 @@ def _domain(metadata: Mapping[str, Any]) -> str:
 def _recipe(metadata: Mapping[str, Any]) -> str:
     """Say how the network was made, so that it can be made again."""
     made, fit = metadata["set"], metadata["fit"]
-    environment = metadata.get("environment")
-    given = f" --env {environment}" if environment else ""
-    command = metadata.get("command") or f"kedro run{given} --pipelines synthesis,training"
+    command = metadata["command"]
     n_steps = fit["steps_per_epoch"]
     steps = "one pass over the images" if n_steps is None else f"{n_steps} steps"
     lines = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Pipeline, node, pipeline
 
 from amorph2d.pipelines.adaptation import nodes
-from amorph2d.pipelines.synthesis.pipeline import simulation_nodes
+from amorph2d.pipelines.synthesis.pipeline import simulation
 
 
 def create_pipeline(**_: object) -> Pipeline:
@@ -24,8 +24,6 @@ def create_pipeline(**_: object) -> Pipeline:
             name="match_ranges",
         ),
     ]
-    # The nodes of synthesis, with matched parameters in the place of those from the parameters file.
-    simulation = simulation_nodes("matched_parameters", kind="matched")
     after = [
         node(
             nodes.simulate_yardstick,
@@ -35,9 +33,10 @@ def create_pipeline(**_: object) -> Pipeline:
         ),
         node(
             nodes.compare_with_measured,
-            inputs=["micrographs", "measured", "matched.simulated_set", "yardstick", "params:adaptation"],
+            inputs=["micrographs", "measured", "matched_simulated_set", "yardstick", "params:adaptation"],
             outputs=["comparison_figure", "comparison_distances"],
             name="compare_with_measured",
         ),
     ]
-    return pipeline([*before, *simulation, *after])
+    # The nodes of synthesis, with matched parameters in the place of those from the parameters file.
+    return pipeline(before) + simulation("matched_parameters", kind="matched") + pipeline(after)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Pipeline, node, pipeline
 
 from amorph2d.pipelines.finetuning import nodes
-from amorph2d.pipelines.training.pipeline import judging_nodes
+from amorph2d.pipelines.training.pipeline import SHARED, judging_nodes
 
 TASKS = ("sites",)
 
@@ -44,14 +44,10 @@ def _finetuning(task: str) -> Pipeline:
         [*before, *judging_nodes("parameters")],
         namespace=f"finetuned_{task}",
         inputs={
-            "matched_set": "matched.simulated_set",
+            "matched_set": "matched_simulated_set",
             "general_set": "general_set",
             "champion_network": f"champion_{task}",
         },
-        parameters={
-            "params:training": f"params:{task}.training",
-            "params:finetuning": "params:finetuning",
-            "params:localisation": "params:localisation",
-            "params:promote": "params:promote",
-        },
+        parameters=SHARED
+        | {"params:training": f"params:{task}.training", "params:finetuning": "params:finetuning"},
     )

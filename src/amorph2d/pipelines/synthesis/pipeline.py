@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kedro.pipeline import Node, Pipeline, node, pipeline
+from kedro.pipeline import Pipeline, node, pipeline
 
 from amorph2d.pipelines.synthesis.nodes import describe_set, draw_recipes, simulate_set, widen_field
 
@@ -18,29 +18,36 @@ def create_pipeline(**_: object) -> Pipeline:
         outputs=["wide_parameters", "wide_set"],
         name="widen_field",
     )
-    return pipeline(
-        [*simulation_nodes("params:synthesis"), widen, *simulation_nodes("wide_parameters", kind="wide")]
-    )
+    return simulation("params:synthesis") + pipeline([widen]) + simulation("wide_parameters", kind="wide")
 
 
-def simulation_nodes(parameters: str, *, kind: str = "") -> list[Node]:
-    """Return the nodes that make a set from the `parameters` dataset.
+def simulation(parameters: str, *, kind: str | None = None) -> Pipeline:
+    """Return the pipeline that makes a set from the `parameters` dataset.
 
-    Names of nodes and datasets say the `kind` of set: ``draw_matched_recipes``, ``matched.recipes``.
+    With a `kind` it lies in a namespace of that name, but for the set, ``<kind>_simulated_set``, which other
+    pipelines read.
     """
-    word, space = (f"{kind}_", f"{kind}.") if kind else ("", "")
-    return [
-        node(draw_recipes, inputs=parameters, outputs=f"{space}recipes", name=f"draw_{word}recipes"),
+    nodes = [
+        node(draw_recipes, inputs=parameters, outputs="recipes", name="draw_recipes"),
         node(
             simulate_set,
-            inputs=[f"{space}recipes", f"{space}finished_shards", parameters, "params:computing"],
-            outputs=f"{space}simulated_set",
-            name=f"simulate_{word}set",
+            inputs=["recipes", "finished_shards", parameters, "params:computing"],
+            outputs="simulated_set",
+            name="simulate_set",
         ),
         node(
             describe_set,
-            inputs=f"{space}simulated_set",
-            outputs=[f"{space}contact_sheet", f"{space}set_description"],
-            name=f"describe_{word}set",
+            inputs="simulated_set",
+            outputs=["contact_sheet", "set_description"],
+            name="describe_set",
         ),
     ]
+    if kind is None:
+        return pipeline(nodes)
+    return pipeline(
+        nodes,
+        namespace=kind,
+        inputs={parameters},
+        outputs={"simulated_set": f"{kind}_simulated_set"},
+        parameters={"params:computing": "params:computing"},
+    )

@@ -63,6 +63,7 @@ def evaluate_network(
     localisation: LocalisationParameters,
     parameters: TrainingParameters,
     run: dict[str, Any],
+    command: str,
 ) -> tuple[TrainedNetwork, Evaluation]:
     """Calibrate the network on the validation images, then judge it on the test images."""
     from dataclasses import replace
@@ -78,7 +79,8 @@ def evaluate_network(
     network = calibrate_network(fitted, simulated.split("validation"), **how)
     evaluation = evaluate_network(network, simulated.split("test"), **how)
     seen = simulated.split("training").recipes
-    metadata = network.metadata | {
+    metadata = {"command": command} | network.metadata
+    metadata |= {
         "training_domain": training_domain(seen),
         "polarities": polarities(seen),
         "metrics": headline_metrics(evaluation.totals),

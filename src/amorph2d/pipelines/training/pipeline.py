@@ -11,10 +11,13 @@ from amorph2d.pipelines.training import nodes
 # Each task with the set that its network learns from.
 TASKS = {
     "sites": "simulated_set",
-    "monolayer": "wide.simulated_set",
-    "pores": "wide.simulated_set",
-    "illumination": "wide.simulated_set",
+    "monolayer": "wide_simulated_set",
+    "pores": "wide_simulated_set",
+    "illumination": "wide_simulated_set",
 }
+
+# Parameters that belong to no task.
+SHARED = {f"params:{name}": f"params:{name}" for name in ("localisation", "promote", "training_command")}
 
 
 def create_pipeline(**_: object) -> Pipeline:
@@ -36,7 +39,10 @@ def judging_nodes(parameters: str) -> list[Node]:
     return [
         node(
             nodes.evaluate_network,
-            inputs=["fitted_network", "simulated_set", "params:localisation", parameters, "run"],
+            inputs=[
+                "fitted_network", "simulated_set", "params:localisation", parameters, "run",
+                "params:training_command",
+            ],
             outputs=["network", "evaluation"],
             name="evaluate_network",
         ),
@@ -93,5 +99,5 @@ def _training(task: str, simulated: str) -> Pipeline:
         [fit, *judging_nodes("params:training")],
         namespace=task,
         inputs={"simulated_set": simulated},
-        parameters={"params:localisation": "params:localisation", "params:promote": "params:promote"},
+        parameters=SHARED,
     )
