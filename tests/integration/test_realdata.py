@@ -47,33 +47,26 @@ def test_graphene_with_a_grain_boundary(copy, ulm, tmp_path):
     assert calibration["sampling_source"] == "parameter"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bright", [True, False])
-def test_polycrystal_that_the_training_never_saw(realdata, project, bright):
-    import importlib.util
-
-    from amorph2d.imaging.simulate import image_sheet
+def test_polycrystal_imaged_by_abtem(realdata, project, monkeypatch, bright):
     from amorph2d.learning.storage import load_network
-    from amorph2d.localisation.config import LocalisationParameters
-    from amorph2d.localisation.locate import locate_sites
-    from amorph2d.localisation.scores import score_sites
 
-    spec = importlib.util.spec_from_file_location("accuracy", project / "benchmarks" / "accuracy.py")
-    accuracy = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(accuracy)
-    sheet = accuracy.read_sheet(realdata / "coordinates" / "20000-1488eV.data")
-    image = image_sheet(sheet, accuracy.condition(energy=8e4, bright_atoms=bright, dose=1e4, seed=1))
-    parameters = LocalisationParameters(
-        tile_size=1024,
-        batch_size=1,
-        thresholds={"atom": None, "ring": None},
-        min_distance=0.6,
-        border=2.0,
-        precision="auto",
+    monkeypatch.syspath_prepend(str(project / "benchmarks"))
+    from scenes.cache import simulate
+    from scenes.judge import judge_sites, ratios
+    from scenes.standard import site_images, structure_paths
+
+    paths = structure_paths([realdata / "coordinates" / "20000-1488eV.data"], None)
+    chosen = next(
+        image
+        for image in site_images(paths)
+        if image.conditions.bright_atoms == bright and image.conditions.dose_per_area == 1e4
     )
     network = load_network(project / "src" / "amorph2d" / "networks" / "sites")
-    sites = locate_sites(image.image, sampling=(0.2, 0.2), network=network, parameters=parameters)
-    edge = 0.2 * (np.array(image.image.shape[::-1]) - 1) - 2.0
-    found = sites.loc[sites["kind"] == "atom", ["x", "y"]].to_numpy()
-    score = score_sites(found, image.atoms, max_distance=0.5, window=(2.0, 2.0, *edge))
-    assert score.f1 >= 0.99
-    assert score.rmse <= 0.10
+    counts = pd.Series({"images": 1, **judge_sites(simulate(chosen, paths), network)})
+    scores = ratios(counts)
+    assert scores["atom F1"] >= 0.999
+    assert scores["ring F1"] >= 0.998
+    assert scores["atom RMSE"] <= 0.07
+    assert abs(scores["Δ6"]) <= 0.5

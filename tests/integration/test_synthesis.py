@@ -44,11 +44,11 @@ def digests(folder):
 @pytest.fixture(scope="module")
 def small(copy):
     """The set made by one process: what every other way must give as well."""
-    environment = copy.folder / "conf" / "small"
+    environment = copy.folder / "conf" / "small_sets"
     environment.mkdir()
     (environment / "parameters.yml").write_text(yaml.safe_dump(SMALL))
     (environment / "globals.yml").write_text(yaml.safe_dump({"simulated": FOLDER, "wide": WIDE}))
-    done = copy.kedro("run", "--pipelines", "synthesis", "--env", "small")
+    done = copy.kedro("run", "--pipelines", "synthesis", "--env", "small_sets")
     assert done.code == 0, done.text
     assert "was not kept in MLflow" not in " ".join(done.text.split())
     folder = copy.folder / FOLDER
@@ -100,7 +100,7 @@ def cluster(copy, tmp_path):
 
 def start_run(copy, address, log):
     parameters = f"computing.scheduler={address}"
-    command = copy.command("run", "--pipelines", "synthesis", "--env", "small", "--params", parameters)
+    command = copy.command("run", "--pipelines", "synthesis", "--env", "small_sets", "--params", parameters)
     return subprocess.Popen(
         command, cwd=copy.folder, env=copy.environment(), stdout=log, stderr=log, start_new_session=True
     )
@@ -188,7 +188,7 @@ def test_killed_run_on_a_cluster_goes_on(copy, small, cluster, tmp_path):
     assert not (folder / "manifest.json").exists()
     assert kept.items() <= expected.items()
     done = copy.kedro(
-        "run", "--pipelines", "synthesis", "--env", "small", "--params", f"computing.scheduler={address}"
+        "run", "--pipelines", "synthesis", "--env", "small_sets", "--params", f"computing.scheduler={address}"
     )
     assert done.code == 0, done.text
     assert digests(folder) == expected
@@ -203,7 +203,7 @@ def test_cluster_that_is_not_there_is_named(copy, small):
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
     parameters = f"computing.scheduler={address}"
-    done = copy.kedro("run", "--pipelines", "synthesis", "--env", "small", "--params", parameters)
+    done = copy.kedro("run", "--pipelines", "synthesis", "--env", "small_sets", "--params", parameters)
     shard.write_bytes(content)
     assert done.code != 0
     assert "no dask scheduler answers at" in " ".join(done.text.split())
