@@ -171,7 +171,7 @@ def test_a_set_can_differ_from_another_in_some_values(synthesis):
     assert wide.pores.count == (1, 2)
     assert wide.optics == usual.optics
     assert changed(usual, {}) == usual
-    with pytest.raises(ValidationError, match="detector.sample\n"):
+    with pytest.raises(ValidationError, match=r"detector\.sample\n"):
         changed(usual, {"detector": {"sample": 1}})
 
 

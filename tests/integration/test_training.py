@@ -177,9 +177,8 @@ def test_promotion_is_one_command(copy, trained):
     version = json.loads((copy.folder / "data/06_models/tiny/sites/candidate.json").read_text())["version"]
     done = copy.kedro("promote", "--task", "sites")
     assert done.code == 0, done.text
-    champion = [line for line in copy.kedro("networks").text.splitlines() if "champion" in line]
-    assert len(champion) == 1
-    assert str(version) in champion[0]
+    listed = [line.split() for line in copy.kedro("networks", "--task", "sites").text.splitlines()]
+    assert [line[:2] for line in listed if "champion" in line] == [["sites", str(version)]]
     assert copy.kedro("promote", "--task", "sites", "--version", "1").code == 0
 
 

@@ -216,8 +216,8 @@ def write_model_card(
     task
         Name of the registered model.
     network
-        The network; its metadata hold ``training_domain``, ``set``, ``fit``, ``command`` and ``code_version``,
-        and perhaps ``polarities`` and ``thresholds``.
+        The network; its metadata hold ``training_domain``, ``set``, ``fit``, ``command`` and
+        ``code_version``, and perhaps ``polarities`` and ``thresholds``.
     evaluation
         What it does on the test images.
     history
