@@ -137,7 +137,7 @@ class StructureRanges(_Parameters):
 
 
 class DefectRanges(_Parameters):
-    """Point defects and foreign atoms of crystals."""
+    """Point defects of crystals, foreign atoms, and atoms with two bonds."""
 
     probability: Share = Field(description="Share of the crystals (graphene, boron_nitride) with defects")
     kinds: Annotated[dict[Defect, float], AfterValidator(_weights)] = Field(
@@ -150,6 +150,12 @@ class DefectRanges(_Parameters):
     )
     dopant_share: Annotated[ShareRange, AfterValidator(_positive)] = Field(
         description="Share of the atoms that are replaced, drawn log-uniformly"
+    )
+    opened: Share = Field(
+        description="Share of the carbon networks (relaxed, switched, polycrystal) with two-coordinated atoms"
+    )
+    opening_share: Annotated[ShareRange, AfterValidator(_positive)] = Field(
+        description="Bonds cut and atoms removed, per atom, drawn log-uniformly"
     )
 
 

@@ -19,6 +19,7 @@ from amorph2d.structures.lattices import BORON_NITRIDE, BORON_NITRIDE_BOND, CARB
 from amorph2d.structures.layers import second_layer
 from amorph2d.structures.molecular import molecular_network
 from amorph2d.structures.network import RingedSheet, moved
+from amorph2d.structures.openings import open_rings
 from amorph2d.structures.outlines import DIRECTIONS, Outline, irregular_blob, random_patches, rough_band
 from amorph2d.structures.pores import cut_pore
 from amorph2d.structures.relax import GRAPHENE, relax_network
@@ -165,7 +166,7 @@ def _at_rest(sheet: RingedSheet, recipe: Recipe, bond_lengths: FloatArray | None
 
 
 def _with_faults(sheet: RingedSheet, recipe: Recipe, rng: np.random.Generator) -> RingedSheet:
-    """Insert defects and foreign atoms, and relax what they strain."""
+    """Insert defects, foreign atoms and atoms with two bonds, and relax what they strain."""
     bond_lengths = None
     if recipe["defect"] != "none":
         n_defects = max(1, int(rng.poisson(recipe["defect_density"] * sheet.box.prod() / 100)))
@@ -176,9 +177,18 @@ def _with_faults(sheet: RingedSheet, recipe: Recipe, rng: np.random.Generator) -
         sheet, bond_lengths = substitute(
             sheet, fractions=fractions, rng=rng, bond_length=recipe["bond_length"]
         )
-    if bond_lengths is None or recipe["family"] == "voronoi":
-        return sheet
-    return _at_rest(sheet, recipe, bond_lengths)
+    if bond_lengths is not None and recipe["family"] != "voronoi":
+        sheet = _at_rest(sheet, recipe, bond_lengths)
+    if recipe["opening_share"] > 0:
+        potential = replace(GRAPHENE, bond_length=recipe["bond_length"])
+        return open_rings(
+            sheet,
+            share=recipe["opening_share"],
+            rng=rng,
+            potential=potential,
+            tolerance=RESIDUAL_FORCE,
+        )
+    return sheet
 
 
 def _with_pores(sheet: RingedSheet, recipe: Recipe, rng: np.random.Generator) -> RingedSheet:

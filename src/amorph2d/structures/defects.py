@@ -51,7 +51,7 @@ def insert_defect(
 
     Bonds and rings are exact. Positions are rough, with bonds up to a bond length too long: relax the sheet
     next. Atoms keep their atomic number, wherever they go. A hole, as a vacancy leaves it, is no ring: it has
-    more than eight atoms, some with two bonds only.
+    more than ten atoms, some with two bonds only.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def insert_defect(
           many further bond turns;
         - ``vacancy``, ``vacancies_2``, ``vacancies_3``, ``vacancies_4``, ``vacancies_6``: so many connected
           atoms removed, the six being those of a ring; the rest does not bond anew;
-        - ``vacancy_59``: a vacancy with a new bond, 5-9; the face of nine is a hole;
+        - ``vacancy_59``: a vacancy with a new bond, 5-9;
         - ``divacancy_585``, ``divacancy_555777`` and ``divacancy_5555_6_7777``: two atoms removed, two new
           bonds made, and none, one or two bonds turned;
         - ``flower``: the closed loop of six 5-7 pairs around a core of 24 atoms turned by 30°;
@@ -334,7 +334,7 @@ DEFECTS: Mapping[str, Defect] = {
     "dipole_3": Defect(partial(_dipole, n_glides=3), "bond", 8, _PAIRS),
     "dipole_4": Defect(partial(_dipole, n_glides=4), "bond", 10, _PAIRS),
     "vacancy": Defect(partial(_vacancy, n_atoms=1), "atom", 2, {6: -3}),
-    "vacancy_59": Defect(_vacancy_59, "atom", 2, {5: 1, 6: -3}),
+    "vacancy_59": Defect(_vacancy_59, "atom", 2, {5: 1, 6: -3, 9: 1}),
     "vacancies_2": Defect(partial(_vacancy, n_atoms=2), "bond", 3, {6: -4}),
     "vacancies_3": Defect(partial(_vacancy, n_atoms=3), "atom", 4, {6: -5}),
     "vacancies_4": Defect(partial(_vacancy, n_atoms=4), "atom", 5, {6: -6}),

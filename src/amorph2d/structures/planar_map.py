@@ -10,7 +10,7 @@ from amorph2d.arrays import FloatArray, IntArray
 from amorph2d.structures.network import RingedSheet, bond_vectors, moved
 from amorph2d.structures.periodic import shortest_image
 
-LARGEST_NEW_RING = 8  # a larger face that an edit makes is a hole: a vacancy's, without a ring centre
+LARGEST_NEW_RING = 10  # a larger face that an edit makes is a hole: a vacancy's, without a ring centre
 _Face = tuple[int, ...]
 
 
@@ -107,6 +107,11 @@ class PlanarMap:
             around = self._edited(atom)
             around.insert(around.index(face[face.index(atom) - 1]), other)
 
+    def cut(self, first: int, second: int) -> None:
+        """Take away the bond of two atoms; the faces on its sides become one."""
+        self._edited(first).remove(second)
+        self._edited(second).remove(first)
+
     def contract(self, kept: int, removed: int) -> None:
         """Merge two bonded atoms into the first, in the middle, with the bonds of both."""
         others = self._from(removed, kept)[1:]
@@ -135,7 +140,7 @@ class PlanarMap:
     def to_sheet(self) -> RingedSheet:
         """Return the sheet of what is left.
 
-        Faces that no edit has touched are rings if they were; others if they have at most eight atoms.
+        Faces that no edit has touched are rings if they were; others if they have at most ten atoms.
         """
         old, edited = self._sheet, sorted(self._before)
         is_edited = np.zeros(len(self.neighbours), dtype=bool)

@@ -1,0 +1,105 @@
+"""Atoms with two bonds inside a network, where rings are merged or have lost an atom."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import Generator
+from scipy.spatial import cKDTree
+
+from amorph2d.arrays import BoolArray, FloatArray
+from amorph2d.structures.dopants import rest_lengths
+from amorph2d.structures.network import RingedSheet, coordination_numbers
+from amorph2d.structures.periodic import wrap
+from amorph2d.structures.planar_map import PlanarMap
+from amorph2d.structures.relax import KeatingPotential, relax_network
+
+OPEN_LENGTH = 1.7  # distance to which the atoms of a cut bond are pushed apart, in bond lengths
+LONGEST_BOND = 1.8  # to which two atoms that have lost a bond make a new one [Å]
+_TRIES = 20  # places tried for one opening before it is left out
+
+
+def open_rings(
+    sheet: RingedSheet, *, share: float, rng: Generator, potential: KeatingPotential, tolerance: float
+) -> RingedSheet:
+    """Leave atoms of a network with two bonds, and relax it.
+
+    At random places an atom is taken away or a bond is cut, equally often, where that leaves every atom at
+    least two bonds. The atoms of a cut bond are held apart while the network relaxes, for the Keating energy
+    lets atoms that are not bonded come too near; those that end closer than 1.8 Å are bonded anew, as around
+    a reconstructed vacancy. A face of more than ten atoms is a hole afterwards.
+
+    Parameters
+    ----------
+    sheet
+        Network, drawn without crossing bonds.
+    share
+        Expected number of such places per atom, ≥ 0; they are Poisson distributed.
+    rng
+        Source of random numbers.
+    potential
+        Springs of the network.
+    tolerance
+        Largest force along x or y on any atom at the end, > 0 [eV/Å].
+
+    Returns
+    -------
+    RingedSheet
+        Relaxed network; more relaxing may bring the atoms of cut bonds together again.
+
+    Raises
+    ------
+    ValueError
+        If `share` is negative.
+    """
+    if not share >= 0:
+        raise ValueError(f"share must be ≥ 0, got {share}")
+    n_removed, n_cuts = rng.poisson(share * len(sheet.positions) / 2, 2).tolist()
+    network = PlanarMap(sheet)
+    for _ in range(n_removed):
+        any(_take_away(network, int(rng.integers(len(network.neighbours)))) for _ in range(_TRIES))
+    edited = network.to_sheet()
+    is_cut = _bonds_to_cut(edited, n_cuts, rng)
+    lengths: FloatArray = rest_lengths(edited, bond_length=potential.bond_length)
+    lengths[is_cut] = OPEN_LENGTH * potential.bond_length
+    relaxed = relax_network(edited, potential=potential, tolerance=tolerance, bond_lengths=lengths)
+    network = PlanarMap(relaxed)
+    for first, second in relaxed.bonds[is_cut].tolist():
+        network.cut(first, second)
+    _close(network)
+    return network.to_sheet()
+
+
+def _close(network: PlanarMap) -> None:
+    """Bond two-coordinated atoms that have come as near as bonded ones, across the face they share."""
+    tree = cKDTree(wrap(network.positions, network.box), boxsize=network.box)
+    for first, second in sorted(tree.query_pairs(LONGEST_BOND)):
+        around = network.neighbours[first]
+        if second in around or not len(around) == len(network.neighbours[second]) == 2:
+            continue
+        faces = [network.face(first, other) for other in around]
+        shared = [face for face in faces if face.count(first) == face.count(second) == 1]
+        if shared:
+            network.bond(first, second, shared[0])
+
+
+def _take_away(network: PlanarMap, atom: int) -> bool:
+    """Remove an atom among atoms with three bonds, if it is one."""
+    around = network.neighbours[atom]
+    if len(around) != 3 or any(len(network.neighbours[other]) < 3 for other in around):
+        return False
+    network.remove(atom)
+    return True
+
+
+def _bonds_to_cut(sheet: RingedSheet, n: int, rng: Generator) -> BoolArray:
+    """Choose up to `n` bonds of three-coordinated atoms, none of which share an atom, (B,)."""
+    n_bonds = coordination_numbers(sheet)
+    is_cut = np.zeros(len(sheet.bonds), dtype=bool)
+    for bond in rng.permutation(len(sheet.bonds))[: n * _TRIES].tolist():
+        if is_cut.sum() == n:
+            break
+        ends = sheet.bonds[bond]
+        if (n_bonds[ends] >= 3).all():
+            n_bonds[ends] -= 1
+            is_cut[bond] = True
+    return is_cut
