@@ -24,12 +24,13 @@ from typing import Any
 
 import pandas as pd
 from scenes.cache import CachedImage, cached
-from scenes.judge import judge_areas, judge_sites, ratios
+from scenes.judge import analyse, judge_areas, judge_sites, ratios
 from scenes.standard import Scene, SiteImage, scenes, site_images, structure_paths
 
 SHIPPED = Path(__file__).parents[1] / "src" / "amorph2d" / "networks"
 TASKS = ("sites", "monolayer", "pores", "illumination")
 PARTS = ("sites", "areas")
+LARGEST_BOUND = 0.15  # Cramér–Rao bound per axis up to which an image is good [Å]
 SITE_CONDITIONS = ("group", "structure", "atoms", "kV", "dose", "sampling", "gradient")
 SCENE_CONDITIONS = ("image", "atoms", "kV", "dose")
 
@@ -81,10 +82,25 @@ def report(name: str, rows: list[dict[str, Any]], conditions: tuple[str, ...], c
         table.to_csv(csv.with_name(f"{csv.stem}_{name}_images.csv"), index=False)
 
 
-def judge(image: CachedImage, networks: Mapping[str, Any]) -> dict[str, Any]:
-    """Return conditions and counts of one image."""
-    counts = judge_sites(image, networks["sites"]) if image.mask is None else judge_areas(image, networks)
+def judge(image: CachedImage, networks: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
+    """Return conditions and counts of one image: of what the networks find, or of the whole analysis."""
+    found = analyse(image, networks) if whole else None
+    if image.mask is None:
+        counts = judge_sites(image, networks["sites"], None if found is None else found.sites)
+    else:
+        counts = judge_areas(image, networks, None if found is None else found.mask)
     return conditions_of(image) | counts
+
+
+def report_images(rows: list[dict[str, Any]]) -> None:
+    """Print the worst and the median image of those that can be located well."""
+    table = pd.DataFrame(rows).fillna(0)
+    images = pd.DataFrame([ratios(row) for _, row in table.select_dtypes("number").iterrows()])
+    images["bound"] = (table["bound_squares"] / table["bounded"].clip(lower=1)) ** 0.5
+    good = images[(images["bound"] <= LARGEST_BOUND) & (table["bounded"] > 0)]
+    shown = ["atom F1", "ring F1", "atom RMSE", "bound", "RMSE/bound", *(f"Δ{k}" for k in range(4, 9))]
+    print(f"\nsingle images: {len(good)} of {len(images)} with a bound of at most {LARGEST_BOUND} Å")
+    print(good[shown].describe().loc[["min", "50%", "max"]].to_string(float_format=lambda value: f"{value:.3f}"))
 
 
 def main() -> None:
@@ -97,6 +113,9 @@ def main() -> None:
     parser.add_argument("--network", type=Path, help="folder of a network for sites, instead of the other")
     parser.add_argument("--networks", type=Path, default=SHIPPED, help=f"folder with {', '.join(TASKS)}")
     parser.add_argument("--csv", "--out", type=Path, help="tables are written beside this name")
+    parser.add_argument(
+        "--whole", action="store_true", help="judge the whole analysis, refinement included, not the networks"
+    )
     parser.add_argument("--quick", action="store_true", help="a sixth of the site images and two scenes")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="which images to look at")
     parser.add_argument("--simulate-only", action="store_true", help="fill the cache and stop")
@@ -127,10 +146,12 @@ def main() -> None:
             continue
         name = "sites" if seen.mask is None else "areas"
         if "sites" in networks if name == "sites" else networks.keys() - {"sites"}:
-            rows[name].append(judge(seen, networks))
+            rows[name].append(judge(seen, networks, whole=arguments.whole))
     for name, conditions in (("sites", SITE_CONDITIONS), ("areas", SCENE_CONDITIONS)):
         if rows[name]:
             report(name, rows[name], conditions, arguments.csv)
+    if rows["sites"]:
+        report_images(rows["sites"])
 
 
 if __name__ == "__main__":

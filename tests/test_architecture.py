@@ -16,6 +16,7 @@ SCIENCE = (
     "micrographs",
     "plotting",
     "report",
+    "twin",
 )
 FORBIDDEN = (
     "kedro",

@@ -11,8 +11,12 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from amorph2d.analysis.config import AnalysisParameters
+from amorph2d.analysis.frame import FrameAnalysis, Networks, analyse_frame
 from amorph2d.localisation.config import LocalisationParameters
 from amorph2d.localisation.locate import locate_sites
+from amorph2d.localisation.masks import segment
+from amorph2d.localisation.matching import match_points
 from amorph2d.localisation.scores import score_sites
 from amorph2d.measures.config import StatisticsParameters
 from amorph2d.measures.tables import bonds_table, rings_table
@@ -44,9 +48,25 @@ def _configured(file: str, name: str) -> dict[str, Any]:
     return dict(yaml.safe_load((CONFIGURATION / file).read_text())[name])
 
 
-def judge_sites(image: CachedImage, network: Any) -> dict[str, float]:
-    """Count found, true and matched sites, and rings of each size."""
-    found = locate_sites(image.image, sampling=image.sampling, network=network, parameters=localisation())
+@cache
+def analysis() -> AnalysisParameters:
+    """Return the project's own parameters of the analysis, without the twin."""
+    given = AnalysisParameters(**_configured("parameters_inference.yml", "analysis"))
+    return given.model_copy(update={"twin": None})
+
+
+def analyse(image: CachedImage, networks: Mapping[str, Any]) -> FrameAnalysis:
+    """Do all that the project does with a micrograph, up to its sites and its mask."""
+    return analyse_frame(
+        image.image, sampling=image.sampling, networks=Networks(**networks), localisation=localisation(),
+        parameters=analysis(),
+    )  # fmt: skip
+
+
+def judge_sites(image: CachedImage, network: Any, found: pd.DataFrame | None = None) -> dict[str, float]:
+    """Count found, true and matched sites, and rings of each size; those of the network if none are given."""
+    if found is None:
+        found = locate_sites(image.image, sampling=image.sampling, network=network, parameters=localisation())
     window = _window(image)
     counts: dict[str, float] = {}
     for kind, truth in (("atom", image.atoms), ("ring", image.rings)):
@@ -56,6 +76,7 @@ def judge_sites(image: CachedImage, network: Any) -> dict[str, float]:
             f"{kind}_found": score.n_predicted, f"{kind}_true": score.n_reference,
             f"{kind}_matched": score.n_matched, f"{kind}_squares": score.sum_squared_distance,
         }  # fmt: skip
+    counts |= _errors_in_sigmas(found, image.atoms, window)
     bound = image_bound(image)
     if np.isfinite(bound):
         counts |= {"bounded": counts["atom_matched"], "bounded_squares": counts["atom_squares"]}
@@ -63,14 +84,29 @@ def judge_sites(image: CachedImage, network: Any) -> dict[str, float]:
     return counts | _ring_counts("true", _true_sizes(image)) | _ring_counts("found", _found_sizes(found))
 
 
-def judge_areas(image: CachedImage, networks: Mapping[str, Any]) -> dict[str, float]:
+def _errors_in_sigmas(
+    found: pd.DataFrame, truth: np.ndarray, window: tuple[float, float, float, float]
+) -> dict[str, float]:
+    """Count errors along x and y of matched atoms, and those within one and two of their sigmas."""
+    atoms = found[found["kind"] == "atom"]
+    points = atoms[["x", "y"]].to_numpy()
+    is_inside = ((points >= window[:2]) & (points <= window[2:])).all(axis=1)
+    points, sigma = points[is_inside], atoms["sigma"].to_numpy()[is_inside]
+    pairs = match_points(points, truth, max_distance=MATCHED).pairs
+    errors = np.abs(points[pairs[:, 0]] - truth[pairs[:, 1]]) / sigma[pairs[:, :1]]
+    errors = errors[np.isfinite(errors).all(axis=1)]
+    return {"errors": errors.size, "errors_1": (errors <= 1).sum(), "errors_2": (errors <= 2).sum()}
+
+
+def judge_areas(
+    image: CachedImage, networks: Mapping[str, Any], mask: np.ndarray | None = None
+) -> dict[str, float]:
     """Count pixels of each class, found, true and both; add up what is left of the illumination."""
     counts: dict[str, float] = {}
     tasks = {task: networks[task] for task in ("pores", "monolayer") if task in networks}
     if tasks:
-        from amorph2d.localisation.masks import segment
-
-        mask = segment(image.image, sampling=image.sampling, networks=tasks, parameters=localisation())
+        if mask is None:
+            mask = segment(image.image, sampling=image.sampling, networks=tasks, parameters=localisation())
         decided = {"vacuum": "pores", "monolayer": "monolayer", "other": "monolayer"}
         for name, value in CLASSES.items():
             if decided[name] not in tasks:
@@ -168,6 +204,9 @@ def ratios(sums: pd.Series) -> dict[str, float]:
             row[f"{kind} precision"] = ratio(sums[f"{kind}_matched"], sums[f"{kind}_found"])
             row[f"{kind} recall"] = ratio(sums[f"{kind}_matched"], sums[f"{kind}_true"])
             row[f"{kind} RMSE"] = ratio(sums[f"{kind}_squares"], sums[f"{kind}_matched"]) ** 0.5
+    if "errors" in sums:
+        for k in (1, 2):
+            row[f"within {k}σ %"] = 100 * ratio(sums[f"errors_{k}"], sums["errors"])
     if "bounded" in sums:
         row["RMSE/bound"] = ratio(sums["bounded_squares"] / 2, sums["bound_squares"]) ** 0.5
     if "rings_found" in sums:

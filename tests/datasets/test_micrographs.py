@@ -1,5 +1,8 @@
+import io
+import os
 import pickle
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +40,8 @@ def folder(tmp_path, image):
     ):
         (tmp_path / name).write_text("no micrograph")
     (tmp_path / "sampling.csv").write_text("file,sampling\na.tif,0.11\n")
-    (tmp_path / "sub.tif").mkdir()
-    np.save(tmp_path / "sub.tif" / "d.npy", image)
+    (tmp_path / "sub").mkdir()
+    np.save(tmp_path / "sub" / "d.npy", image)
     return tmp_path
 
 
@@ -98,6 +101,21 @@ def test_unknown_kinds_are_reported_when_called(folder):
         loaders["notes"]()
 
 
+def test_what_is_named_like_a_micrograph_is_reported(folder):
+    (folder / "sub").rename(folder / "sub.tif")
+    (folder / "loop.dm3").symlink_to("loop.dm3")
+    os.mkfifo(folder / "pipe.mrc")
+    loaders = load(folder)
+    assert list(loaders) == ["B", "a", "c", "loop", "pipe", "sub"]
+    for stem, reason in (
+        ("loop", "symbolic links"),
+        ("pipe", "is a pipe or a device, no MRC file"),
+        ("sub", "is a folder, no TIFF file"),
+    ):
+        with pytest.raises(MicrographError, match=reason):
+            loaders[stem]()
+
+
 def test_stems_that_collide_keep_their_suffix(folder, image):
     for name in ("a.png", "A.npy", "a.tif.npy"):
         np.save(folder / "x.npy", image)
@@ -153,6 +171,118 @@ def test_description_and_preview(folder):
     ]
     assert preview["data"][3][2] == 0.005
     assert MicrographFolder.preview.__annotations__["return"] == "TablePreview"  # by this kedro-viz draws
+
+
+# ---------------------------------------------------------------- elsewhere
+
+
+@pytest.fixture
+def memory(image):
+    """A folder in fsspec's memory, removed afterwards."""
+    import fsspec
+
+    filesystem = fsspec.filesystem("memory")
+    buffer = io.BytesIO()
+    np.save(buffer, image)
+    filesystem.pipe("/set/b.npy", buffer.getvalue())
+    filesystem.pipe("/set/notes.docx", b"x")
+    filesystem.pipe("/set/README.md", b"x")
+    filesystem.pipe("/set/sub/c.npy", b"x")
+    filesystem.pipe("/set/sampling.csv", b"file,sampling\nb.npy,0.2\n")
+    yield filesystem
+    filesystem.rm("/set", recursive=True)
+
+
+def test_folder_elsewhere(memory, image):
+    loaders = load("memory://set")
+    assert list(loaders) == ["b", "notes"]
+    loader = pickle.loads(pickle.dumps(loaders["b"]))
+    assert (loader.path.name, loader.sampling_table) == ("b.npy", {"b.npy": 0.2})
+    assert not loader.path.exists()
+    micrograph = loader()
+    assert (micrograph.stem, micrograph.path.name) == ("b", "b.npy")
+    np.testing.assert_array_equal(micrograph.image, image)
+    with pytest.raises(MicrographError, match=r"^notes\.docx is of an unknown kind"):
+        loaders["notes"]()
+
+
+def test_one_file_elsewhere(memory):
+    loaders = load("memory://set/b.npy")
+    assert list(loaders) == ["b"]
+    assert loaders["b"].sampling_table == {"b.npy": 0.2}
+
+
+def test_wrong_table_elsewhere(memory):
+    memory.pipe("/set/sampling.csv", b"file,sampling\nb.npy,zero\n")
+    with pytest.raises(DatasetError, match=r"sampling\.csv, line 2"):
+        load("memory://set")
+
+
+def test_truth_elsewhere(memory, truth, tmp_path):
+    assert load("memory://set")["b"].truth() is None
+    truth.to_parquet(tmp_path / "t")
+    memory.put(str(tmp_path / "t"), "/set/b.truth.parquet")
+    assert len(load("memory://set")["b"].truth()) == 3
+
+
+def test_files_that_have_gone(memory):
+    loader = load("memory://set")["b"]
+    memory.rm("/set/b.npy")
+    with pytest.raises(MicrographError, match=r"b\.npy cannot be fetched \(FileNotFoundError"):
+        loader()
+
+
+def test_missing_folders_elsewhere(memory):
+    dataset = MicrographFolder(filepath="memory://nothing")
+    assert not dataset.exists()
+    with pytest.raises(DatasetError, match="memory://nothing does not exist"):
+        dataset.load()
+    memory.pipe("/set/empty/README", b"x")
+    with pytest.raises(DatasetError, match="has no micrographs"):
+        load("memory://set/empty")
+    with pytest.raises(DatasetError, match="nowhere://a cannot be opened"):
+        load("nowhere://a")
+
+
+def test_file_addresses_are_local(folder):
+    loaders = load(f"file://{folder}")
+    assert loaders["a"].path == folder / "a.tif"
+    assert loaders["a"].remote is None
+
+
+def test_archive(folder, image, tmp_path):
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.write(folder / "a.tif", "inner/a.tif")
+        archive.write(folder / "sampling.csv", "inner/sampling.csv")
+    loaders = load(f"zip://inner::{tmp_path / 'all.zip'}")
+    assert list(loaders) == ["a"]
+    assert loaders["a"].sampling_table == {"a.tif": 0.11}
+    np.testing.assert_array_equal(loaders["a"]().image, image)
+    preview = MicrographFolder(filepath=f"zip://inner::{tmp_path / 'all.zip'}").preview()
+    assert preview["data"][0][:2] == ["a.tif", "TIFF"]
+    assert preview["data"][0][2] > 0
+
+
+def test_credentials_go_to_the_file_system_and_are_not_shown(monkeypatch):
+    given = {}
+
+    def url_to_fs(address, **options):
+        given.update(options)
+        raise ImportError("install s3fs")
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", url_to_fs)
+    dataset = MicrographFolder(filepath="s3://bucket/set", credentials={"secret": "hidden"})
+    with pytest.raises(DatasetError, match=r"s3://bucket/set cannot be opened .*install s3fs"):
+        dataset.load()
+    assert given == {"secret": "hidden"}
+    assert "hidden" not in str(dataset)
+
+
+def test_folder_that_is_a_micrograph(tmp_path):
+    (tmp_path / "a.zspy").mkdir()
+    (tmp_path / "a.zspy" / "x").write_text("x")
+    assert list(load(tmp_path / "a.zspy")) == ["a"]
+    assert list(load(tmp_path)) == ["a"]
 
 
 # ---------------------------------------------------------------- truth

@@ -13,6 +13,7 @@ from kedro.runner import SequentialRunner
 from amorph2d.datasets.tables import (
     AtomicJSON,
     AtomicParquet,
+    FinishedRecords,
     HtmlDataset,
     RecordFolder,
     TableFolder,
@@ -297,3 +298,16 @@ def test_read_table_of_a_text_file(tmp_path):
     (tmp_path / "a.parquet").write_text("x")
     with pytest.raises(DatasetError, match="no parquet file"):
         read_table(tmp_path / "a.parquet")
+
+
+def test_only_records_whose_results_are_all_there_are_finished(tmp_path):
+    records, sites = tmp_path / "records", tmp_path / "sites"
+    finished = FinishedRecords(filepath=str(records), beside=[[str(sites), ".parquet"]])
+    assert finished.load() == {}
+    RecordFolder(filepath=str(records)).save({name: {"fingerprint": name} for name in ("a", "b", "c")})
+    TableFolder(filepath=str(sites)).save({name: pd.DataFrame({"x": [1.0]}) for name in ("a", "c")})
+    (records / "c.json").write_text("{")
+    assert finished.load() == {"a": {"fingerprint": "a"}}
+    assert finished.exists()
+    with pytest.raises(DatasetError, match="read only"):
+        finished.save({})

@@ -14,7 +14,7 @@ import torch
 from amorph2d.learning.config import NetworkConfig
 from amorph2d.learning.network import ResidualUNet
 from amorph2d.localisation import locate, maps, resample
-from amorph2d.localisation.locate import locate_sites
+from amorph2d.localisation.locate import locate_candidates, locate_sites
 from amorph2d.localisation.matching import match_points
 from amorph2d.localisation.scores import score_sites
 
@@ -388,3 +388,21 @@ def test_memory_does_not_grow_with_the_image(network, parameters_of, monkeypatch
     assert (sites["kind"] == "atom").sum() == 38 * 50
     resampled_bytes = 4 * shape[0] * shape[1] * (0.15 / 0.2) ** 2
     assert peak < 0.7 * resampled_bytes
+
+
+def test_candidates_are_the_sites_and_weaker_peaks(micrograph, network, parameters_of):
+    image, sampling, _ = micrograph
+    given = {"sampling": sampling, "network": network, "parameters": parameters_of()}
+    sites = locate_sites(image, **given)
+    located = locate_candidates(image, least=0.02, **given)
+    pd.testing.assert_frame_equal(located.sites, sites)
+    assert len(located.candidates) > len(sites)
+    assert located.candidates["site"].is_unique
+    common = located.candidates.merge(sites, on=["kind", "x", "y"])
+    assert len(common) == len(sites)
+    weaker = located.candidates.merge(sites, on=["kind", "x", "y"], how="left", indicator=True)
+    weakest = sites.groupby("kind")["confidence"].min()
+    left = weaker[weaker["_merge"] == "left_only"]
+    assert (left["confidence_x"] <= left["kind"].map(weakest)).all()
+    with pytest.raises(ValueError, match="least must be > 0, got 0"):
+        locate_candidates(image, least=0, **given)

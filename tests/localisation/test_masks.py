@@ -4,12 +4,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
 from amorph2d.localisation.config import LocalisationParameters
-from amorph2d.localisation.masks import area_threshold, segment
+from amorph2d.localisation.masks import area_threshold, covered_pixels, segment
 
 PARAMETERS = LocalisationParameters(
     tile_size=32, batch_size=3, thresholds={}, min_distance=0.6, border=0.0, precision="float32"
@@ -148,3 +149,39 @@ def test_what_is_missing_is_named(networks, truth):
         segment(
             image[None], sampling=STEPS, networks={"monolayer": networks["monolayer"]}, parameters=PARAMETERS
         )
+
+
+def hexagon(bond: float = 1.42) -> pd.DataFrame:
+    angles = np.arange(6) * np.pi / 3
+    x, y = 6 + bond * np.cos(angles), 4 + bond * np.sin(angles)
+    kinds = ["atom"] * 6 + ["ring"]
+    return pd.DataFrame({"kind": kinds, "x": np.append(x, 6.0), "y": np.append(y, 4.0)})
+
+
+@pytest.mark.parametrize("sampling", [(0.1, 0.1), (0.1, 0.09)])
+def test_rings_and_bonds_cover_the_sheet(sampling: tuple[float, float]) -> None:
+    shape = (round(8 / sampling[0]), round(12 / sampling[1]))
+    whole = {"shape": shape, "sampling": sampling, "bond_limits": (0.5, 1.9)}
+    with_ring = covered_pixels(hexagon(), largest_ring=6, **whole)
+    without = covered_pixels(hexagon(), largest_ring=5, **whole)
+    middle = round(4 / sampling[0]), round(6 / sampling[1])
+    assert (with_ring[middle], without[middle]) == (1, 0)
+    # The hexagon, a strip of 0.71 Å along its edges and the sixths of a disc at its corners.
+    area = 1.5 * 3**0.5 * 1.42**2 + 6 * 1.42 * 0.71 + np.pi * 0.71**2
+    assert with_ring.sum() * sampling[0] * sampling[1] == pytest.approx(area, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("probability", "when_covered", "when_not"), [(0.05, 1, 1), (0.5, 1, 0), (0.95, 0, 0)]
+)
+def test_the_located_network_shifts_what_is_vacuum(networks, truth, probability, when_covered, when_not):
+    image = picture(truth)
+    bright = (300 - image.mean()) / image.std()
+    networks["pores"] = network_of(("vacuum",), bright - np.log(probability / (1 - probability)) / 20)
+    cover = np.zeros(truth.shape, np.uint8)
+    cover[:, :20] = 1
+    mask = segment(image, sampling=STEPS, networks=networks, parameters=PARAMETERS, cover=cover)
+    is_bright = truth == 0
+    assert set(mask[is_bright & (cover == 1)]) == {when_covered}
+    assert set(mask[is_bright & (cover == 0)]) == {when_not}
+    assert np.array_equal(mask[~is_bright], truth[~is_bright])

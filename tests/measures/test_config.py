@@ -4,7 +4,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from amorph2d.measures.config import StatisticsParameters
+from amorph2d.measures.config import StatisticsParameters, scaled
 
 BASE = Path(__file__).parents[2] / "conf" / "base" / "parameters_statistics.yml"
 
@@ -50,3 +50,16 @@ def test_fields_are_described():
 def test_refuses_nonsense(section, name, value):
     with pytest.raises(ValidationError, match=f"(?s){section}.*{name}"):
         StatisticsParameters(**changed(section, name, value))
+
+
+def test_lengths_follow_the_material():
+    parameters = StatisticsParameters(**base())
+    assert scaled(parameters, 1.0) is parameters
+    wide = scaled(parameters, 3.0)
+    assert wide.bonds.limits == pytest.approx((1.5, 5.7))
+    assert (wide.pdf.r_max, wide.pdf.bin_width) == pytest.approx((30.0, 0.15))
+    assert wide.intervals.block == pytest.approx(3 * parameters.intervals.block)
+    assert wide.rings == parameters.rings
+    assert wide.intervals.n_resamples == parameters.intervals.n_resamples
+    with pytest.raises(ValueError, match="length_scale must be > 0, got 0"):
+        scaled(parameters, 0)

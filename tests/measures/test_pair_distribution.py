@@ -4,7 +4,8 @@ import pytest
 
 from amorph2d.measures import pair_distribution as module
 from amorph2d.measures.pair_distribution import pair_distribution, pool_pair_distributions
-from amorph2d.measures.window import MaskWindow, RectangularWindow
+from amorph2d.measures.mask_window import MaskWindow
+from amorph2d.measures.window import RectangularWindow
 from strategies import BOND, honeycomb, rotate
 
 WINDOW = RectangularWindow(-40, 200, 20, 225)
@@ -60,13 +61,13 @@ def test_shells_of_graphene_hold_3_6_and_3(turn):
     assert neighbours.sum() == pytest.approx(sum(shells))
 
 
-def test_pairs_are_counted_once_whatever_the_strips(monkeypatch):
+def test_pairs_are_counted_once_whatever_the_cells(monkeypatch):
     points = gas(300)
     edges = np.linspace(0, 8, 17)
     distances = np.linalg.norm(points[:, None] - points[None], axis=2)[np.triu_indices(300, 1)]
     expected = np.histogram(distances, edges)[0]
-    for size in (1, 7, 299, 300, 10_000):
-        monkeypatch.setattr(module, "_STRIP", size)
+    for most in (1, 2, 3, 2000):
+        monkeypatch.setattr(module, "_MOST_CELLS", most)
         np.testing.assert_array_equal(pair_distribution(points, WINDOW, **BINS).n_pairs, expected)
 
 

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amorph2d.measures.window import MaskWindow, RectangularWindow, analysable_window
+from amorph2d.measures.mask_window import MaskWindow, observed_window
+from amorph2d.measures.window import RectangularWindow, analysable_window
 
 OBLONG = RectangularWindow(-3.0, 20.0, 4.0, 23.0)
 L_SHAPE = np.zeros((30, 50), dtype=bool)
@@ -144,3 +145,17 @@ def test_refuses_a_rectangle_inside_out(bounds):
 def test_refuses_what_is_no_mask(mask):
     with pytest.raises(ValueError, match="mask must be two-dimensional and boolean"):
         MaskWindow(mask, 0.1)
+
+
+@pytest.mark.parametrize("sampling", [0.5, (0.5, 0.25)])
+def test_pixels_that_fill_a_rectangle_are_one(sampling):
+    counts = np.zeros((20, 30), bool)
+    counts[3:9, 5:25] = True
+    window = observed_window(counts, sampling)
+    assert isinstance(window, RectangularWindow)
+    step_y, step_x = np.broadcast_to(sampling, 2)
+    assert (window.x0, window.y0) == pytest.approx((4.5 * step_x, 2.5 * step_y))
+    assert window.area == pytest.approx(MaskWindow(counts, sampling).area)
+    counts[4, 6] = False
+    assert isinstance(observed_window(counts, sampling), MaskWindow)
+    assert observed_window(np.zeros((4, 5), bool), sampling).area == 0

@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from amorph2d.micrographs.axes import NO_CALIBRATION, PLAUSIBLE_SAMPLING, Axis, axes_sampling
+from amorph2d.micrographs.axes import (
+    LONGEST_PIXEL,
+    NO_CALIBRATION,
+    PLAUSIBLE_SAMPLING,
+    Axis,
+    axes_sampling,
+    frame_times,
+)
 from amorph2d.micrographs.errors import MicrographError
 
 
@@ -75,6 +82,35 @@ def test_diffraction(unit):
 def test_other_quantities(unit):
     with pytest.raises(MicrographError, match=f"its y axis is in '{unit}'"):
         axes_sampling((Axis(0.1, unit), Axis()))
+
+
+def test_axes_that_contradict_one_another():
+    sampling, why = axes_sampling((Axis(0.02, "nm"), Axis(LONGEST_PIXEL * 0.2 * 1.01, "Å")))
+    assert sampling is None
+    assert "5.05 times as long as wide" in why
+    assert axes_sampling((Axis(0.02, "nm"), Axis(LONGEST_PIXEL * 0.2, "Å")))[0] == pytest.approx((0.2, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("scale", "unit", "step"),
+    [
+        (0.5, "s", 0.5),
+        (20, "ms", 0.02),
+        (2, "µs", 2e-6),
+        (2, "\u03bcs", 2e-6),
+        (0.5, " Sec", 0.5),
+        (2, "min", 120),
+    ],
+)
+def test_times_of_frames(scale, unit, step):
+    np.testing.assert_allclose(frame_times(Axis(scale, unit), 4), step * np.arange(4))
+
+
+@pytest.mark.parametrize(
+    "axis", [None, Axis(), Axis(1, "nm"), Axis(0, "s"), Axis(-1, "s"), Axis(np.nan, "s"), Axis(1, "deg")]
+)
+def test_times_that_are_not_stated(axis):
+    assert frame_times(axis, 4) is None
 
 
 def test_default_axes_are_no_calibration():

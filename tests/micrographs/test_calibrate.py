@@ -5,7 +5,7 @@ import pytest
 
 from amorph2d.micrographs.calibrate import (
     check_bond_length,
-    check_domain,
+    check_length_scale,
     check_field,
     check_sampling_parameter,
     contrast_polarity,
@@ -220,48 +220,15 @@ def test_polarity_is_unknown_with_few_sites_or_noise_alone(rng):
     assert contrast_polarity(np.ones((150, 120)), atoms, rings, (0.2, 0.3)) == "unknown"
 
 
-# ---------------------------------------------------------------- training domain
-
-DOMAIN = {"sampling": [0.1, 0.3], "dose_per_area": [1e3, 1e5], "energy": [6e4, 8e4]}
+# ---------------------------------------------------------------- parameters
 
 
-def test_inside_the_domain():
-    assert check_domain({"sampling": 0.2, "dose_per_area": 1e4, "energy": 8e4, "file": "a.tif"}, DOMAIN) == []
-
-
-def test_each_quantity_outside_is_named():
-    reasons = check_domain({"sampling": 0.5, "dose_per_area": 200.0, "energy": 3e5}, DOMAIN)
-    assert len(reasons) == 3
-    assert reasons[0] == "sampling 0.5 Å/px lies outside 0.1 … 0.3 Å/px of the training"
-    assert "200 e⁻/Å²" in reasons[1]
-    assert "3e+05 eV" in reasons[2]
-
-
-def test_unknown_is_not_outside():
-    assert check_domain({"dose_per_area": float("nan"), "energy": None}, DOMAIN) == []
-
-
-def test_both_axes_are_checked():
-    assert len(check_domain({"sampling": (0.2, 0.5)}, DOMAIN)) == 1
-    assert len(check_domain({"sampling": (0.5, 0.5)}, DOMAIN)) == 1
-
-
-def test_edges_are_inside():
-    assert check_domain({"sampling": np.float32(0.1)}, DOMAIN) == []
-
-
-@pytest.mark.parametrize("limits", [[0.3, 0.1], [0.1], [0.1, float("nan")]])
-def test_malformed_domain(limits):
-    with pytest.raises(ValueError, match="domain of sampling must be"):
-        check_domain({"sampling": 0.2}, {"sampling": limits})
-
-
-@pytest.mark.parametrize(("given", "expected"), [(None, None), (0.2, 0.2), (1, 1.0)])
+@pytest.mark.parametrize(("given", "expected"), [(None, None), (0.2, 0.2), (1, 1.0), ("auto", "auto")])
 def test_sampling_parameter_is_a_number_or_nothing(given, expected):
     assert check_sampling_parameter(given) == expected
 
 
-@pytest.mark.parametrize("given", ["auto", "0.2 nm", 0.0, -1, float("nan"), True])
+@pytest.mark.parametrize("given", ["automatic", "0.2 nm", 0.0, -1, float("nan"), True])
 def test_other_sampling_parameters_are_refused(given):
     with pytest.raises(MicrographError, match="the parameter sampling must be"):
         check_sampling_parameter(given)
@@ -291,3 +258,14 @@ def test_pictures_for_display_have_no_dose(tmp_path):
     ]
     assert doses[0] == pytest.approx(100 / 0.01, rel=0.3)
     assert np.isnan(doses[1])
+
+
+@pytest.mark.parametrize("given", [1, 31.7])
+def test_length_scale_is_a_positive_number(given):
+    assert check_length_scale(given) == given
+
+
+@pytest.mark.parametrize("given", [0, -1.0, "1", None, True, float("inf")])
+def test_another_length_scale_is_refused(given):
+    with pytest.raises(MicrographError, match="length_scale must be a number > 0"):
+        check_length_scale(given)

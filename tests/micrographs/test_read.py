@@ -1,8 +1,10 @@
+import dataclasses
 import gc
 import hashlib
 import os
 import pickle
 import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,6 @@ from amorph2d.micrographs.read import MINIMUM_SIDE, read_micrograph
 
 ANGSTROM = {"nm": 10.0, "Å": 1.0, "pm": 0.01, "µm": 1e4}
 OPEN_FILES = Path("/proc/self/fd")
-FRAMES = "series are not analysed yet"
 
 
 # ---------------------------------------------------------------- what is read
@@ -177,92 +178,235 @@ def test_readers_warnings_become_remarks(tmp_path, image, caplog):
     np.testing.assert_array_equal(micrograph.image, image)
 
 
-# ---------------------------------------------------------------- which TIFF resolutions are a calibration
+# ---------------------------------------------------------------- series
+
+
+SERIES = [".dm3", ".dm4", ".emd", ".hspy", ".zspy", ".mrc", ".ser", ".tif", ".npy", "velox.emd"]
+
+
+@pytest.fixture
+def write_series(tmp_path, write_rsciio, write_mrc, write_ser, write_velox, write_dm, write_zspy):
+    """Write a series of 0.2 × 0.14 Å/px in any of the formats of `SERIES`."""
+
+    def write(suffix, frames):
+        path = tmp_path / f"a{suffix}" if suffix[0] == "." else tmp_path / suffix
+        axes = [("t", 0.5, "s"), ("y", 0.02, "nm"), ("x", 0.014, "nm")]
+        match suffix:
+            case ".dm3" | ".dm4":
+                write_dm(path, frames, [axis[1:] for axis in axes])
+            case ".zspy":
+                write_zspy(path, frames, axes)
+            case ".hspy" | ".emd":
+                write_rsciio(path, frames, (0.02, 0.014), "nm")
+            case ".mrc":
+                write_mrc(path, frames, (64 * 0.14, 40 * 0.2))
+            case ".ser":
+                write_ser(path, frames, (2.0e-11, 1.4e-11))
+            case ".tif":
+                tifffile.imwrite(
+                    path,
+                    frames,
+                    imagej=True,
+                    resolution=(1 / 0.014, 1 / 0.02),
+                    metadata={"unit": "nm", "axes": "TYX", "finterval": 0.5},
+                )
+            case ".npy":
+                np.save(path, frames)
+            case _:
+                write_velox(path, [np.moveaxis(frames, 0, -1)], (2.0e-11, 1.4e-11))
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("suffix", SERIES)
+def test_frames_of_series_are_read_one_by_one(write_series, frames, suffix):
+    micrograph = read_micrograph(write_series(suffix, frames))
+    assert micrograph.n_frames == 5
+    assert micrograph.image.dtype == np.float32
+    for k in (0, 4, 2):
+        np.testing.assert_array_equal(micrograph.frame(k), frames[k])
+    assert micrograph.frame(0) is micrograph.image
+    assert micrograph.sampling == (None if suffix == ".npy" else pytest.approx((0.2, 0.14), rel=1e-3))
+    for k in (-1, 5):
+        with pytest.raises(IndexError, match=f"frame must be 0 … 4, got {k}"):
+            micrograph.frame(k)
 
 
 @pytest.mark.parametrize(
-    ("unit", "angstrom"),
-    [
-        ("nm", 10),
-        ("pm", 0.01),
-        ("micron", 1e4),
-        ("\\u00B5m", 1e4),
-        ("\\u00C5", 1),
-        ("cm", 1e8),
-        ("inch", 2.54e8),
-    ],
+    ("suffix", "step"), [(".dm3", 0.5), (".zspy", 0.5), (".tif", 0.5), ("velox.emd", 1.0)]
 )
-def test_imagej_units(tmp_path, image, unit, angstrom):
-    resolution = (angstrom / 0.14, angstrom / 0.2)  # x, y
-    tifffile.imwrite(tmp_path / "a.tif", image, imagej=True, resolution=resolution, metadata={"unit": unit})
-    assert read_micrograph(tmp_path / "a.tif").sampling == pytest.approx((0.2, 0.14), rel=1e-3)
+def test_times_of_frames(write_series, frames, suffix, step):
+    np.testing.assert_allclose(read_micrograph(write_series(suffix, frames)).times, step * np.arange(5))
 
 
-@pytest.mark.parametrize("unit", ["pixel", "", "furlong"])
-def test_imagej_without_a_length(tmp_path, image, unit):
-    tifffile.imwrite(tmp_path / "a.tif", image, imagej=True, resolution=(5, 5), metadata={"unit": unit})
-    micrograph = read_micrograph(tmp_path / "a.tif")
-    assert micrograph.sampling is None
-    assert micrograph.metadata["calibration"]
+@pytest.mark.parametrize("suffix", [".mrc", ".npy", ".hspy", ".ser"])
+def test_times_are_not_made_up(write_series, frames, suffix):
+    assert read_micrograph(write_series(suffix, frames)).times is None
 
 
-@pytest.mark.parametrize("dpi", [1, 72, 96, 300, 9600])
-@pytest.mark.parametrize("unit", ["INCH", "CENTIMETER"])
-@pytest.mark.parametrize("imagej", [False, True])
-def test_print_resolutions_are_no_calibration(tmp_path, image, dpi, unit, imagej):
-    extra = {"imagej": True, "metadata": {"unit": "inch"}} if imagej else {"resolutionunit": unit}
-    tifffile.imwrite(tmp_path / "a.tif", image, resolution=(dpi, dpi), **extra)
-    assert read_micrograph(tmp_path / "a.tif").sampling is None
+def test_zspy_in_an_archive(tmp_path, frames, write_zspy, refused):
+    folder = write_zspy(tmp_path / "b", frames, [("t", 1, "s"), ("y", 0.02, "nm"), ("x", 0.014, "nm")])
+    with zipfile.ZipFile(tmp_path / "a.zspy", "w") as archive:
+        for part in sorted(part for part in folder.rglob("*") if part.is_file()):
+            archive.write(part, part.relative_to(folder))
+    micrograph = read_micrograph(tmp_path / "a.zspy")
+    assert micrograph.sampling == pytest.approx((0.2, 0.14))
+    np.testing.assert_array_equal(micrograph.frame(3), frames[3])
+    (tmp_path / "b.zspy").write_bytes(b"PK\3\4 and no more")
+    refused(tmp_path / "b.zspy", "could not be read as HyperSpy zarr")
 
 
-@pytest.mark.parametrize(("unit", "per_angstrom"), [("CENTIMETER", 1e-8), ("INCH", 1 / 2.54e8)])
-def test_resolution_of_a_microscope_is_a_calibration(tmp_path, image, unit, per_angstrom):
-    resolution = (1 / (0.14 * per_angstrom), 1 / (0.2 * per_angstrom))
-    tifffile.imwrite(tmp_path / "a.tif", image, resolution=resolution, resolutionunit=unit)
-    assert read_micrograph(tmp_path / "a.tif").sampling == pytest.approx((0.2, 0.14), rel=1e-3)
-
-
-def test_digitalmicrograph_tags(tmp_path, image):
-    """The tags by which DigitalMicrograph marks its TIFF files: x, then y."""
-    tags = [
-        (65003, "s", 3, "nm", False),
-        (65004, "s", 3, "nm", False),
-        (65009, "d", 1, 0.014, False),
-        (65010, "d", 1, 0.02, False),
+def test_hashes_of_folders(tmp_path, frames, write_zspy):
+    axes = [("t", 1, "s"), ("y", 0.02, "nm"), ("x", 0.014, "nm")]
+    hashes = [
+        read_micrograph(write_zspy(tmp_path / f"{name}.zspy", data, axes)).sha256
+        for name, data in (("a", frames), ("b", frames), ("c", frames + 1))
     ]
-    tifffile.imwrite(tmp_path / "a.tif", image, extratags=tags, resolution=(72, 72))
-    assert read_micrograph(tmp_path / "a.tif").sampling == pytest.approx((0.2, 0.14))
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_fortran_order(tmp_path, image, frames):
+    np.save(tmp_path / "a.npy", np.asfortranarray(image))
+    np.save(tmp_path / "b.npy", np.asfortranarray(frames))
+    np.testing.assert_array_equal(read_micrograph(tmp_path / "a.npy").image, image)
+    np.testing.assert_array_equal(read_micrograph(tmp_path / "b.npy").frame(3), frames[3])
+
+
+def test_single_images_have_one_frame(tmp_path, image):
+    np.save(tmp_path / "a.npy", image)
+    micrograph = read_micrograph(tmp_path / "a.npy")
+    assert (micrograph.n_frames, micrograph.times) == (1, None)
+    assert micrograph.frame(0) is micrograph.image
+    with pytest.raises(IndexError, match="frame must be 0 … 0, got 1"):
+        micrograph.frame(1)
+
+
+@pytest.mark.parametrize("suffix", SERIES)
+def test_bad_frames_are_named_when_they_are_read(write_series, frames, suffix):
+    frames[3, 7, 9] = np.nan
+    frames[4] = 7
+    micrograph = read_micrograph(write_series(suffix, frames))
+    np.testing.assert_array_equal(micrograph.frame(2), frames[2])
+    with pytest.raises(MicrographError, match=rf"^frame 3 of {micrograph.path.name} has 1 of 2560 pixels"):
+        micrograph.frame(3)
+    with pytest.raises(MicrographError, match=r"^frame 4 of .* has no contrast"):
+        micrograph.frame(4)
+
+
+def test_frames_survive_a_new_name(write_series, frames):
+    micrograph = dataclasses.replace(read_micrograph(write_series(".mrc", frames)), stem="b")
+    np.testing.assert_array_equal(micrograph.frame(4), frames[4])
+
+
+def test_frames_of_a_file_that_has_shrunk(write_series, frames):
+    path = write_series(".ser", frames)
+    micrograph = read_micrograph(path)
+    with path.open("r+b") as file:
+        file.truncate(30_000)
+    with pytest.raises(MicrographError, match=r"^frame 4 of a\.ser is cut short"):
+        micrograph.frame(4)
+
+
+@pytest.mark.skipif(not OPEN_FILES.is_dir(), reason="counts open files in /proc")
+@pytest.mark.parametrize("suffix", SERIES)
+def test_files_of_series_are_closed_with_them(tmp_path, write_series, frames, suffix):
+    def opened():
+        gc.collect()
+        links = [os.readlink(link) for link in OPEN_FILES.iterdir() if link.is_symlink()]  # noqa: PTH115
+        return [name for name in links if name.startswith(str(tmp_path))]
+
+    micrograph = read_micrograph(write_series(suffix, frames))
+    micrograph.frame(3)
+    del micrograph
+    assert not opened()
+
+
+def test_animations_are_series(tmp_path, frames):
+    pictures = [Image.fromarray(frame.astype("u1")) for frame in frames]
+    pictures[0].save(tmp_path / "a.png", save_all=True, append_images=pictures[1:])
+    micrograph = read_micrograph(tmp_path / "a.png")
+    assert micrograph.n_frames == 5
+    np.testing.assert_array_equal(micrograph.frame(3), frames[3])
+
+
+def test_series_elsewhere_keep_their_copy(frames, write_series, monkeypatch, tmp_path):
+    import fsspec
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    filesystem = fsspec.filesystem("memory")
+    filesystem.put(str(write_series(".mrc", frames)), "/far/a.mrc")
+    try:
+        micrograph = read_micrograph("memory://far/a.mrc")
+    finally:
+        filesystem.rm("/far", recursive=True)
+    assert (micrograph.stem, micrograph.path.name) == ("a", "a.mrc")
+    assert len(list(tmp_path.glob("amorph2d-*"))) == 1
+    np.testing.assert_array_equal(micrograph.frame(4), frames[4])
+    del micrograph
+    gc.collect()
+    assert not list(tmp_path.glob("amorph2d-*"))
+
+
+@pytest.mark.parametrize("is_good", [True, False])
+def test_copies_of_images_elsewhere_go_at_once(image, monkeypatch, tmp_path, is_good):
+    import fsspec
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    np.save(tmp_path / "a.npy", image if is_good else image * 0)
+    filesystem = fsspec.filesystem("memory")
+    filesystem.put(str(tmp_path / "a.npy"), "/far/a.npy")
+    try:
+        if is_good:
+            kept = read_micrograph("memory://far/a.npy")
+            np.testing.assert_array_equal(kept.image, image)
+        else:
+            with pytest.raises(MicrographError, match=r"^a\.npy has no contrast"):
+                read_micrograph("memory://far/a.npy")
+    finally:
+        filesystem.rm("/far", recursive=True)
+    assert not list(tmp_path.glob("amorph2d-*"))
+
+
+def test_folders_elsewhere(write_series, frames):
+    import fsspec
+
+    filesystem = fsspec.filesystem("memory")
+    filesystem.put(str(write_series(".zspy", frames)), "/far/a.zspy", recursive=True)
+    try:
+        micrograph = read_micrograph("memory://far/a.zspy")
+    finally:
+        filesystem.rm("/far", recursive=True)
+    np.testing.assert_array_equal(micrograph.frame(2), frames[2])
+
+
+def test_addresses_of_no_known_kind():
+    with pytest.raises(MicrographError, match=r"nowhere://a\.tif cannot be opened .*nowhere"):
+        read_micrograph("nowhere://a.tif")
 
 
 # ---------------------------------------------------------------- what is refused
 
 
-def refused(path, match=None):
-    with pytest.raises(MicrographError, match=match) as caught:
-        read_micrograph(path)
-    assert str(caught.value).startswith(path.name)
-    return str(caught.value)
-
-
 @pytest.mark.parametrize("unit", ["1/nm", "1/Å", "nm^-1", "mrad", "1 / µm"])
-def test_diffraction_is_refused(tmp_path, image, write_rsciio, unit):
+def test_diffraction_is_refused(tmp_path, image, write_rsciio, unit, refused):
     refused(
         write_rsciio(tmp_path / "a.hspy", image, (0.02, 0.02), unit), "diffraction pattern.* y axis is in"
     )
 
 
-def test_spectra_are_refused(tmp_path, image, write_rsciio):
+def test_spectra_are_refused(tmp_path, image, write_rsciio, refused):
     refused(write_rsciio(tmp_path / "a.hspy", image, (0.02, 0.02), "eV"), "not an image in real space.*'eV'")
 
 
 @pytest.mark.parametrize(("bad", "count"), [(np.nan, 3), (np.inf, 1), (-np.inf, 2)])
-def test_pixels_that_are_not_finite_are_counted(tmp_path, image, bad, count):
+def test_pixels_that_are_not_finite_are_counted(tmp_path, image, bad, count, refused):
     image.ravel()[:count] = bad
     np.save(tmp_path / "a.npy", image)
     refused(tmp_path / "a.npy", f"has {count} of 2560 pixels that are NaN or infinite")
 
 
-def test_values_beyond_float32_are_counted(tmp_path, image):
+def test_values_beyond_float32_are_counted(tmp_path, image, refused):
     wide = image.astype(np.float64)
     wide[0, 0] = 1e300
     np.save(tmp_path / "a.npy", wide)
@@ -270,13 +414,13 @@ def test_values_beyond_float32_are_counted(tmp_path, image):
 
 
 @pytest.mark.parametrize("value", [0, 7])
-def test_images_without_contrast_are_refused(tmp_path, value):
+def test_images_without_contrast_are_refused(tmp_path, value, refused):
     tifffile.imwrite(tmp_path / "a.tif", np.full((40, 64), value, np.uint16))
     refused(tmp_path / "a.tif", f"no contrast: all its pixels are {value}")
 
 
 @pytest.mark.parametrize("shape", [(MINIMUM_SIDE - 1, 64), (64, 5)])
-def test_small_images_are_refused(tmp_path, rng, shape):
+def test_small_images_are_refused(tmp_path, rng, shape, refused):
     np.save(tmp_path / "a.npy", rng.random(shape))
     refused(tmp_path / "a.npy", f"too small: {shape[0]} × {shape[1]} px; at least 32 px")
 
@@ -286,36 +430,20 @@ def test_smallest_image_is_read(tmp_path, rng):
     assert read_micrograph(tmp_path / "a.npy").image.shape == (32, 32)
 
 
-def test_profiles_are_refused(tmp_path, rng):
+def test_profiles_are_refused(tmp_path, rng, refused):
     np.save(tmp_path / "a.npy", rng.random(1000))
     refused(tmp_path / "a.npy", "1-D with 1000 values")
     np.save(tmp_path / "b.npy", rng.random((1, 1000)))
     refused(tmp_path / "b.npy", "1-D with 1000 values")
 
 
-@pytest.mark.parametrize("suffix", [".tif", ".npy", ".mrc", ".ser", ".emd"])
-def test_series_are_refused_by_their_shape(tmp_path, image, suffix, write_mrc, write_ser, write_velox):
-    stack, path = np.stack([image] * 5), tmp_path / f"a{suffix}"
-    if suffix == ".tif":
-        tifffile.imwrite(path, stack, photometric="minisblack")
-    elif suffix == ".npy":
-        np.save(path, stack)
-    elif suffix == ".mrc":
-        write_mrc(path, stack, (6.4, 4.0))
-    elif suffix == ".ser":
-        write_ser(path, stack, (2e-11, 2e-11))
-    else:
-        write_velox(path, [np.moveaxis(stack, 0, -1)], (2e-11, 2e-11))
-    assert "5 frames of 40 × 64 px" in refused(path, FRAMES)
-
-
-def test_data_of_more_axes_are_refused(tmp_path, rng):
+def test_data_of_more_axes_are_refused(tmp_path, rng, refused):
     np.save(tmp_path / "a.npy", rng.random((2, 3, 40, 64)))
     refused(tmp_path / "a.npy", r"4-D data \(shape \(2, 3, 40, 64\)\)")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".npy"])
-def test_colour_is_refused(tmp_path, rng, suffix):
+def test_colour_is_refused(tmp_path, rng, suffix, refused):
     path, pixels = tmp_path / f"a{suffix}", rng.integers(0, 255, (40, 64, 3), dtype=np.uint8)
     pixels[..., 2] = pixels[..., 1]  # green equals blue, red does not
     if suffix == ".npy":
@@ -327,53 +455,47 @@ def test_colour_is_refused(tmp_path, rng, suffix):
     refused(path, "colour image; convert it to grey")
 
 
-def test_colour_in_hspy_is_refused(tmp_path, write_rsciio):
+def test_colour_in_hspy_is_refused(tmp_path, write_rsciio, refused):
     pixels = np.zeros((40, 64), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
     refused(write_rsciio(tmp_path / "a.hspy", pixels, (1, 1), "nm"), "colour image; convert it to grey")
 
 
-def test_other_channels_are_refused(tmp_path, image):
+def test_other_channels_are_refused(tmp_path, image, refused):
     tifffile.imwrite(tmp_path / "a.tif", np.stack([image.astype("u1")] * 5, -1), photometric="rgb")
     refused(tmp_path / "a.tif", "5 channels a pixel")
 
 
-def test_animations_are_refused(tmp_path, image):
-    frames = [Image.fromarray(np.roll(image, k, 0).astype("u1")) for k in range(3)]
-    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
-    refused(tmp_path / "a.png", FRAMES)
-
-
 @pytest.mark.parametrize("suffix", [".tif", ".npy"])
-def test_complex_data_are_refused(tmp_path, image, suffix):
+def test_complex_data_are_refused(tmp_path, image, suffix, refused):
     path = tmp_path / f"a{suffix}"
     data = image.astype(np.complex64)
     _ = np.save(path, data) if suffix == ".npy" else tifffile.imwrite(path, data)
     refused(path, "complex .*save the intensity")
 
 
-def test_pickles_are_never_loaded(tmp_path):
+def test_pickles_are_never_loaded(tmp_path, refused):
     class Bomb:
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "exploded"),)
 
     np.save(tmp_path / "a.npy", np.array([[Bomb()] * 40] * 40), allow_pickle=True)
-    refused(tmp_path / "a.npy", "could not be read as numpy array")
+    refused(tmp_path / "a.npy", "pickled Python objects.*never loaded")
     (tmp_path / "b.npy").write_bytes(pickle.dumps(Bomb()))
     refused(tmp_path / "b.npy", "is not a numpy array file")
     assert not (tmp_path / "exploded").exists()
 
 
-def test_text_is_refused(tmp_path):
+def test_text_is_refused(tmp_path, refused):
     np.save(tmp_path / "a.npy", np.full((40, 64), "text"))
     refused(tmp_path / "a.npy", "does not hold numbers")
 
 
-def test_several_images_are_refused(tmp_path, image, write_velox):
+def test_several_images_are_refused(tmp_path, image, write_velox, refused):
     path = write_velox(tmp_path / "a.emd", [image[:, :, None], image[:, :, None] + 1], (2e-11, 2e-11))
     refused(path, "holds 2 images .*40 × 64 px.*export the one to analyse")
 
 
-def test_file_without_an_image_is_refused(tmp_path):
+def test_file_without_an_image_is_refused(tmp_path, refused):
     import h5py
 
     with h5py.File(tmp_path / "a.emd", "w") as file:
@@ -382,38 +504,42 @@ def test_file_without_an_image_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".dm3", ".dm4", ".emd", ".mrc", ".ser", ".tif", ".hspy", ".png", ".npy"])
-def test_text_renamed_is_refused(tmp_path, suffix):
+def test_text_renamed_is_refused(tmp_path, suffix, refused):
     path = tmp_path / f"a{suffix}"
     path.write_text("These are no pixels.\n" * 100)
-    refused(path, "as its suffix .* says: it begins with b'These|could not be read as MRC")
+    refused(path, "as its suffix .* says: it begins with b'These|is no MRC file: its header gives the size")
 
 
-def test_picture_renamed_is_recognised(tmp_path, image):
+def test_picture_renamed_is_recognised(tmp_path, image, refused):
     Image.fromarray(image.astype("u1")).save(tmp_path / "a.png")
     (tmp_path / "a.png").rename(tmp_path / "a.dm3")
     refused(tmp_path / "a.dm3", "is not a DigitalMicrograph 3 file.*begins like a PNG file")
 
 
-def test_unknown_suffix_names_the_known(tmp_path):
+def test_unknown_suffix_names_the_known(tmp_path, refused):
     (tmp_path / "a.xyz").write_text("0")
     assert ".dm3" in refused(tmp_path / "a.xyz", r"unknown kind \(suffix '.xyz'\)")
 
 
 @pytest.mark.parametrize("suffix", [".dm3", ".tif", ".mrc", ".png"])
-def test_empty_files_are_refused(tmp_path, suffix):
+def test_empty_files_are_refused(tmp_path, suffix, refused):
     (tmp_path / f"a{suffix}").touch()
     refused(tmp_path / f"a{suffix}", r"is empty \(0 bytes\)")
 
 
-def test_missing_file_and_folder(tmp_path):
+def test_missing_file_and_folder(tmp_path, refused):
     refused(tmp_path / "a.dm3", "cannot be opened: No such file")
     (tmp_path / "b.dm3").mkdir()
-    refused(tmp_path / "b.dm3", "cannot be opened")
+    refused(tmp_path / "b.dm3", "is a folder, no DigitalMicrograph 3 file")
+    os.mkfifo(tmp_path / "c.dm3")
+    refused(tmp_path / "c.dm3", "is a pipe or a device")
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.7, 0.98])
 @pytest.mark.parametrize("suffix", [".tif", ".emd", ".hspy", ".mrc", ".ser", ".png", ".bmp", ".jpg", ".npy"])
-def test_files_cut_short_are_refused(tmp_path, image, share, suffix, write_rsciio, write_mrc, write_ser):
+def test_files_cut_short_are_refused(
+    tmp_path, image, share, suffix, write_rsciio, write_mrc, write_ser, refused
+):
     path = tmp_path / f"a{suffix}"
     if suffix in (".tif", ".emd", ".hspy"):
         write_rsciio(path, image, (0.02, 0.02), "nm")
@@ -430,9 +556,9 @@ def test_files_cut_short_are_refused(tmp_path, image, share, suffix, write_rscii
     refused(path)
 
 
-def test_memory_that_does_not_suffice(tmp_path, image, monkeypatch):
+def test_memory_that_does_not_suffice(tmp_path, image, monkeypatch, refused):
     np.save(tmp_path / "a.npy", image)
-    monkeypatch.setattr("numpy.load", lambda *_, **__: (_ for _ in ()).throw(MemoryError))
+    monkeypatch.setattr("numpy.memmap", lambda *_, **__: (_ for _ in ()).throw(MemoryError))
     refused(tmp_path / "a.npy", "does not fit into memory")
 
 
@@ -468,7 +594,7 @@ def test_calibrated_dm3(realdata):
 
 
 @pytest.mark.parametrize("size", [1, 50, 5000, 400_000, 1_500_000, 1_655_000])
-def test_dm3_cut_short(tmp_path, realdata, size):
+def test_dm3_cut_short(tmp_path, realdata, size, refused):
     content = (realdata / "ulm" / "graphene_filtered.dm3").read_bytes()
     (tmp_path / "a.dm3").write_bytes(content[:size])
     refused(tmp_path / "a.dm3")

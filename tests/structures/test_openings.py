@@ -48,13 +48,17 @@ def test_rings_close_around_their_bonds(network: RingedSheet) -> None:
     bonds = {tuple(sorted(bond)) for bond in sheet.bonds.tolist()}
     for start, stop in zip(sheet.ring_offsets[:-1], sheet.ring_offsets[1:], strict=True):
         ring = sheet.ring_members[start:stop]
-        assert {tuple(sorted(pair)) for pair in zip(ring.tolist(), np.roll(ring, -1).tolist(), strict=True)} <= bonds
+        assert {
+            tuple(sorted(pair)) for pair in zip(ring.tolist(), np.roll(ring, -1).tolist(), strict=True)
+        } <= bonds
     assert sheet.ring_sizes.max() == 10
 
 
 def test_cut_bond_of_graphene_merges_two_hexagons_into_a_ring_of_ten() -> None:
     sheet = honeycomb_sheet([30.0, 30.0], bond_length=1.42, rotation=0.0)
-    found = {tuple(np.bincount(opened(sheet, 1 / len(sheet.positions), seed).ring_sizes)[7:]) for seed in range(8)}
+    found = {
+        tuple(np.bincount(opened(sheet, 1 / len(sheet.positions), seed).ring_sizes)[7:]) for seed in range(8)
+    }
     assert (0, 0, 0, 1) in found
 
 

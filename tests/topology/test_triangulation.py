@@ -80,3 +80,17 @@ def test_a_pore_wider_than_the_margin(monkeypatch):
     assert as_set(delaunay_edges(sites, box)) == expected
     monkeypatch.setattr(triangulation, "_circles_lie_within", lambda *_: True)
     assert as_set(delaunay_edges(sites, box)) != expected
+
+
+@pytest.mark.parametrize("scale", [(1.0, 1.0), (400.0, 0.3)])
+def test_many_points_have_the_edges_of_few(monkeypatch, scale):
+    positions = np.random.default_rng(8).normal(50, 10, (2500, 2)) * scale
+    inserted = as_set(delaunay_edges(positions, None))
+    monkeypatch.setattr(triangulation, "_MANY", 10**9)
+    assert inserted == as_set(delaunay_edges(positions, None))
+
+
+def test_many_points_some_of_which_coincide():
+    positions = np.random.default_rng(9).random((2500, 2)) * 60
+    doubled = np.concatenate([positions, positions[:100]])
+    assert as_set(delaunay_edges(doubled, None)) == as_set(delaunay_edges(positions, None))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import glob
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pandas as pd
@@ -18,6 +20,7 @@ from amorph2d.micrographs.calibrate import SAMPLING_TABLE, read_sampling_table
 from amorph2d.micrographs.errors import MicrographError
 from amorph2d.micrographs.formats import KINDS
 from amorph2d.micrographs.read import Micrograph, read_micrograph
+from amorph2d.micrographs.remote import RemoteFile, copy_here, find
 
 TRUTH_SUFFIX = ".truth.parquet"
 _TRUTH_COLUMNS = ("kind", "x", "y")
@@ -32,17 +35,20 @@ class MicrographLoader:
     Attributes
     ----------
     path
-        The file.
+        The file. Of a file elsewhere (`remote`) a path with its name, at which there is nothing.
     stem
         Name of the micrograph in its folder: the file's name without its suffix, or with it where two files
         differ in nothing else.
     sampling_table
         The samplings in the folder's `sampling.csv` by name of file [Å/px]; empty where there is none.
+    remote
+        Where the file is if that is not on this machine, or None.
     """
 
     path: Path
     stem: str
     sampling_table: Mapping[str, float] = field(default_factory=dict)
+    remote: RemoteFile | None = None
 
     def __call__(self) -> Micrograph:
         """Read the micrograph.
@@ -52,7 +58,24 @@ class MicrographLoader:
         MicrographError
             If it cannot be used.
         """
-        return dataclasses.replace(read_micrograph(self.path), stem=self.stem)
+        where = self.path if self.remote is None else self.remote
+        return dataclasses.replace(read_micrograph(where), stem=self.stem)
+
+    @contextmanager
+    def beside(self, name: str) -> Iterator[Path | None]:
+        """Give the file of another name in the same folder, for as long as it is needed, or None.
+
+        Raises
+        ------
+        MicrographError
+            If it cannot be fetched.
+        """
+        if self.remote is None:
+            path = self.path.with_name(name)
+            yield path if path.is_file() else None
+            return
+        with _here(self.remote.beside(name)) as copy:
+            yield copy
 
     def truth(self) -> pd.DataFrame | None:
         """Return the true sites from ``<stem>.truth.parquet`` next to the file, or None where there are none.
@@ -67,8 +90,21 @@ class MicrographLoader:
         MicrographError
             If the file is damaged, lacks a column, or has other kinds or positions that are not finite.
         """
-        path = self.path.with_name(f"{self.stem}{TRUTH_SUFFIX}")
-        return read_truth(path) if path.is_file() else None
+        with self.beside(f"{self.stem}{TRUTH_SUFFIX}") as path:
+            return None if path is None else read_truth(path)
+
+
+@contextmanager
+def _here(remote: RemoteFile) -> Iterator[Path | None]:
+    """Give a copy of a remote file for as long as it is needed; None if there is no such file."""
+    if not remote.is_file():
+        yield None
+        return
+    copy = copy_here(remote)
+    try:
+        yield copy.path
+    finally:
+        copy.remove()
 
 
 def read_truth(path: Path) -> pd.DataFrame:
@@ -113,27 +149,30 @@ def read_truth(path: Path) -> pd.DataFrame:
     return truth
 
 
-def _is_micrograph(path: Path) -> bool:
+def _is_micrograph(name: str, names: Sequence[str]) -> bool:
     """Whether a file stands for a micrograph, readable or not, and not for something that goes with one."""
-    name = path.name.lower()
-    if path.name.startswith(".") or name in _SYSTEM_FILES or name.startswith(("readme", "license")):
+    lower, path = name.lower(), PurePath(name)
+    if name.startswith(".") or lower in _SYSTEM_FILES or lower.startswith(("readme", "license")):
         return False
     # TIA writes one a.emi to its a_1.ser, a_2.ser …
-    if path.suffix.lower() == ".emi" and any(path.parent.glob(f"{glob.escape(path.stem)}_*.ser")):
+    if path.suffix.lower() == ".emi" and fnmatch.filter(names, f"{glob.escape(path.stem)}_*.ser"):
         return False
-    return not name.endswith(TRUTH_SUFFIX)
+    return not lower.endswith(TRUTH_SUFFIX)
 
 
-def _stems(paths: list[Path]) -> list[str]:
+def _is_listed(path: Path) -> bool:
+    """Whether an entry of a folder is a file, or is named like one: a folder, a pipe, a dead link."""
+    return path.is_file() or PurePath(path.name).suffix.lower() in KINDS
+
+
+def _stems(files: Sequence[str]) -> list[str]:
     """Name each file without its suffix; where that is not unique, with it."""
-    names = [path.stem for path in paths]
+    names = [PurePath(file).stem for file in files]
     # Twice: a.tif beside a.png keeps its suffix, and then so must a.tif.png, whose stem is "a.tif". Compared
     # without case, as results of a.tif and A.tif would fall into one file on Windows or macOS.
     for _ in range(2):
         counts = Counter(name.lower() for name in names)
-        names = [
-            name if counts[name.lower()] == 1 else path.name for name, path in zip(names, paths, strict=True)
-        ]
+        names = [name if counts[name.lower()] == 1 else file for name, file in zip(names, files, strict=True)]
     return names
 
 
@@ -142,12 +181,22 @@ class MicrographFolder(AbstractDataset[None, dict[str, MicrographLoader]]):
 
     `load` returns a loader for each file in sorted order; no image is read before its loader is called. Files
     of unknown kinds are among them and raise `MicrographError` when called, so that they are reported.
-    Hidden files, subfolders, `sampling.csv`, `README*`, `LICENSE*`, `*.truth.parquet` and the `.emi` of a
-    `.ser` are not among them.
+    Hidden files, subfolders (but for those named like a micrograph), `sampling.csv`, `README*`, `LICENSE*`,
+    `*.truth.parquet` and the `.emi` of a `.ser` are not among them.
+
+    The folder may be an address that fsspec knows (``s3://…``, ``zip://…::…``, ``memory://…``); its files are
+    then copied one by one to temporary files while they are read.
     """
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._path = Path(filepath)
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        credentials: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._filepath = str(filepath)
+        self._credentials = credentials
         self.metadata = metadata
 
     def load(self) -> dict[str, MicrographLoader]:
@@ -156,56 +205,126 @@ class MicrographFolder(AbstractDataset[None, dict[str, MicrographLoader]]):
         Raises
         ------
         DatasetError
-            If the folder is missing or has no micrographs, or its `sampling.csv` is wrong.
+            If the folder is missing, cannot be reached or has no micrographs, or its `sampling.csv` is wrong.
         """
-        paths = self._paths()
+        files = self._files()
         table = self._sampling_table()
-        return {
-            stem: MicrographLoader(path, stem, table) for stem, path in zip(_stems(paths), paths, strict=True)
-        }
+        stems = _stems([file.name for file in files])
+        return {stem: _loader(file, stem, table) for stem, file in zip(stems, files, strict=True)}
 
     def save(self, data: None) -> None:  # noqa: ARG002
         """Refuse: micrographs are raw data."""
-        raise DatasetError(f"micrographs are raw data and are never written ({self._path})")
+        raise DatasetError(f"micrographs are raw data and are never written ({self._filepath})")
 
     def preview(self, nrows: int = 20) -> TablePreview:
         """Show names, kinds and sizes of the first files."""
-        paths = self._paths()[:nrows]
-        rows = [[p.name, _kind_name(p), round(p.stat().st_size / 1e6, 3)] for p in paths]
+        rows = [
+            [file.name, _kind_name(file.name), round(_size(file) / 1e6, 3)] for file in self._files()[:nrows]
+        ]
         return TablePreview(
             {"index": list(range(len(rows))), "columns": ["file", "kind", "size [MB]"], "data": rows}
         )
 
-    def _paths(self) -> list[Path]:
+    def _where(self) -> Path | RemoteFile:
+        """Return the folder or file that the address means."""
+        try:
+            return find(self._filepath, self._credentials)
+        except Exception as error:  # each file system has errors of its own
+            raise DatasetError(f"{self._filepath} cannot be opened ({error})") from error
+
+    def _files(self) -> Sequence[Path | RemoteFile]:
         """Return the files that stand for micrographs, sorted by name."""
-        if self._path.is_file():
-            return [self._path]
+        where = self._where()
+        files: Sequence[Path | RemoteFile] | None = (
+            _local_files(where) if isinstance(where, Path) else _remote_files(where)
+        )
         known = ", ".join(sorted(KINDS))
-        if not self._path.is_dir():
+        if files is None:
             raise DatasetError(
-                f"the folder of micrographs {self._path} does not exist; name one with files of {known}"
+                f"the folder of micrographs {self._filepath} does not exist; name one with files of {known}"
             )
-        paths = sorted(path for path in self._path.iterdir() if path.is_file() and _is_micrograph(path))
-        if not paths:
-            raise DatasetError(f"the folder {self._path} has no micrographs; put files of {known} into it")
-        return paths
+        if not files:
+            raise DatasetError(
+                f"the folder {self._filepath} has no micrographs; put files of {known} into it"
+            )
+        return files
 
     def _sampling_table(self) -> dict[str, float]:
         """Return the folder's table of samplings, empty where there is none."""
-        path = (self._path.parent if self._path.is_file() else self._path) / SAMPLING_TABLE
+        where = self._where()
         try:
-            return read_sampling_table(path) if path.is_file() else {}
+            if isinstance(where, Path):
+                path = (where.parent if _is_one(where) else where) / SAMPLING_TABLE
+                return read_sampling_table(path) if path.is_file() else {}
+            beside = RemoteFile(where.filesystem, f"{where.location}/{SAMPLING_TABLE}")
+            with _here(where.beside(SAMPLING_TABLE) if where.is_file() else beside) as copy:
+                return {} if copy is None else read_sampling_table(copy)
         except MicrographError as error:
-            raise DatasetError(f"{path.parent}: {error}") from error
+            raise DatasetError(f"{self._filepath}: {error}") from error
 
     def _exists(self) -> bool:
-        return self._path.exists()
+        where = self._where()
+        return where.exists() if isinstance(where, Path) else bool(where.filesystem.exists(where.location))
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._path)}
+        return {"filepath": self._filepath}
 
 
-def _kind_name(path: Path) -> str:
+def _loader(file: Path | RemoteFile, stem: str, table: Mapping[str, float]) -> MicrographLoader:
+    """Return the loader of a file here or elsewhere."""
+    if isinstance(file, Path):
+        return MicrographLoader(file, stem, table)
+    return MicrographLoader(file.path, stem, table, file)
+
+
+def _is_one(where: Path) -> bool:
+    """Whether a path is a micrograph, and no folder of them."""
+    kind = KINDS.get(where.suffix.lower())
+    return where.is_file() or (where.is_dir() and kind is not None and kind.may_be_folder)
+
+
+def _local_files(where: Path) -> list[Path] | None:
+    """Return the micrographs in a folder, or a single one; None if there is no such folder."""
+    if _is_one(where):
+        return [where]
+    if not where.is_dir():
+        return None
+    names = sorted(path.name for path in where.iterdir() if _is_listed(path))
+    return [where / name for name in names if _is_micrograph(name, names)]
+
+
+def _remote_files(where: RemoteFile) -> list[RemoteFile] | None:
+    """Return the micrographs in a folder elsewhere, or a single one; None if there is no such folder."""
+    filesystem = where.filesystem
+    try:
+        if filesystem.isfile(where.location):
+            return [where]
+        if not filesystem.isdir(where.location):
+            return None
+        entries = filesystem.ls(where.location, detail=True)
+    except Exception as error:  # each file system has errors of its own
+        raise DatasetError(f"{where.path} cannot be opened ({type(error).__name__}: {error})") from error
+    files = [RemoteFile(filesystem, str(entry["name"]).rstrip("/")) for entry in entries]
+    kept = [
+        file
+        for file, entry in zip(files, entries, strict=True)
+        if entry["type"] == "file" or PurePath(file.name).suffix.lower() in KINDS
+    ]
+    names = [file.name for file in kept]
+    return sorted((f for f in kept if _is_micrograph(f.name, names)), key=lambda file: file.name)
+
+
+def _size(file: Path | RemoteFile) -> int:
+    """Return the size of a file [bytes]; 0 where it has none."""
+    try:
+        return (
+            file.stat().st_size if isinstance(file, Path) else int(file.filesystem.size(file.location) or 0)
+        )
+    except OSError:
+        return 0
+
+
+def _kind_name(name: str) -> str:
     """Return the name of a file's kind, by its suffix."""
-    kind = KINDS.get(path.suffix.lower())
+    kind = KINDS.get(PurePath(name).suffix.lower())
     return "unknown" if kind is None else kind.name

@@ -6,9 +6,10 @@ import json
 import math
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -168,7 +169,7 @@ class RecordLoader:
 # ---------------------------------------------------------------- folders
 
 
-def _files(folder: Path, suffix: str) -> dict[str, Path]:
+def stems_in(folder: Path, suffix: str) -> dict[str, Path]:
     """Return the whole files of a folder by stem, sorted; hidden and unfinished ones are not among them."""
     if not folder.is_dir():
         raise DatasetError(f"{folder} is missing; run the pipeline that writes it")
@@ -178,7 +179,7 @@ def _files(folder: Path, suffix: str) -> dict[str, Path]:
     return {path.name.removesuffix(suffix): path for path in sorted(paths)}
 
 
-def _file(folder: Path, stem: str, suffix: str) -> Path:
+def stem_file(folder: Path, stem: str, suffix: str) -> Path:
     """Return the path of the file of one stem."""
     if not stem or stem.startswith(".") or Path(stem).name != stem or "\\" in stem:
         raise DatasetError(f"{stem!r} cannot name a file in {folder}: no separators and no dot at the start")
@@ -203,15 +204,15 @@ class TableFolder(AbstractDataset[dict[str, pd.DataFrame], dict[str, TableLoader
         """Write the tables of some stems."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for stem, table in data.items():
-            write_table(_file(self._folder, stem, TABLE_SUFFIX), table, self._units)
+            write_table(stem_file(self._folder, stem, TABLE_SUFFIX), table, self._units)
 
     def load(self) -> dict[str, TableLoader]:
         """List the tables by stem, sorted."""
-        return {stem: TableLoader(path) for stem, path in _files(self._folder, TABLE_SUFFIX).items()}
+        return {stem: TableLoader(path) for stem, path in stems_in(self._folder, TABLE_SUFFIX).items()}
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """Show the first rows of the first table."""
-        files = _files(self._folder, TABLE_SUFFIX)
+        files = stems_in(self._folder, TABLE_SUFFIX)
         return _table_preview(read_table(next(iter(files.values()))).head(nrows) if files else pd.DataFrame())
 
     def _exists(self) -> bool:
@@ -222,33 +223,83 @@ class TableFolder(AbstractDataset[dict[str, pd.DataFrame], dict[str, TableLoader
 
 
 class RecordFolder(AbstractDataset[dict[str, dict[str, Any]], dict[str, RecordLoader]]):
-    """A folder with one JSON file a stem; NaN is written as null and comes back as None.
+    """A folder with one JSON file a stem, with any suffix; NaN is written as null and comes back as None.
 
     `save` adds files and replaces those of the same stem; an empty mapping makes the folder. `load` returns
     loaders.
     """
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._folder = Path(filepath)
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        suffix: str = RECORD_SUFFIX,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._folder, self._suffix = Path(filepath), suffix
         self.metadata = metadata
 
     def save(self, data: dict[str, dict[str, Any]]) -> None:
         """Write the records of some stems."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for stem, record in data.items():
-            write_record(_file(self._folder, stem, RECORD_SUFFIX), record)
+            write_record(stem_file(self._folder, stem, self._suffix), record)
 
     def load(self) -> dict[str, RecordLoader]:
         """List the records by stem, sorted."""
-        return {stem: RecordLoader(path) for stem, path in _files(self._folder, RECORD_SUFFIX).items()}
+        return {stem: RecordLoader(path) for stem, path in stems_in(self._folder, self._suffix).items()}
 
     def preview(self) -> JSONPreview:
         """Show the first record."""
-        files = _files(self._folder, RECORD_SUFFIX)
+        files = stems_in(self._folder, self._suffix)
         return JSONPreview(json.dumps({stem: read_record(path) for stem, path in list(files.items())[:1]}))
 
     def _exists(self) -> bool:
         return self._folder.is_dir()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._folder)}
+
+
+class FinishedRecords(AbstractDataset[None, dict[str, dict[str, Any]]]):
+    """The records in a folder whose other results are all there; none where the folder is missing.
+
+    Parameters
+    ----------
+    filepath
+        Folder of the records.
+    beside
+        Folder of each other result, and the suffix of its files.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        beside: Sequence[tuple[str, str]],
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._folder = Path(filepath)
+        self._beside = {Path(folder): suffix for folder, suffix in beside}
+        self.metadata = metadata
+
+    def load(self) -> dict[str, dict[str, Any]]:
+        """Read the records; one that is damaged does not count."""
+        if not self._folder.is_dir():
+            return {}
+        finished = {}
+        for stem, path in stems_in(self._folder, RECORD_SUFFIX).items():
+            if all((folder / f"{stem}{suffix}").is_file() for folder, suffix in self._beside.items()):
+                with suppress(DatasetError):
+                    finished[stem] = read_record(path)
+        return finished
+
+    def save(self, data: None) -> NoReturn:  # noqa: ARG002
+        """Refuse: the records are written one by one."""
+        raise DatasetError(f"{self._folder} is read only here")
+
+    def _exists(self) -> bool:
+        return True
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._folder)}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from amorph2d.arrays import Float32Array, IntArray
+from amorph2d.arrays import AnyArray, Float32Array, IntArray
 from amorph2d.localisation.config import LocalisationParameters
 from amorph2d.localisation.maps import NetworkInput, network_input, run_tiles
 from amorph2d.localisation.normalise import WholeStatistics
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from amorph2d.learning.storage import TrainedNetwork
 
 _ROWS_AT_ONCE = 512
+_LEAST_LIGHT = 0.2  # of the background over its mean, if an image is to be divided by it
 
 
 def area_maps(
@@ -88,50 +90,139 @@ def estimate_background(
     ValueError
         If the image or the sampling is not valid, the network has another output or the tiles are too small.
     """
+    return background_map(image, sampling=sampling, network=network, parameters=parameters).whole()
+
+
+def background_map(
+    image: ArrayLike,
+    *,
+    sampling: tuple[float, float],
+    network: TrainedNetwork,
+    parameters: LocalisationParameters,
+) -> PixelMap:
+    """Return what `estimate_background` does as a map that is read window by window."""
     _check_output(network, "background")
     source = network_input(image, sampling=sampling, config=network.config)
     if not isinstance(source.statistics, WholeStatistics):
         raise ValueError("the network's normalisation_window must be null for a background")
-    maps = _whole_maps(source, network, parameters)
-    pixels = {"shape": np.shape(image), "sampling": sampling}
-    slow = at_pixels(maps, **pixels, network_sampling=network.config.sampling)[0]
-    return slow * np.float32(source.statistics.spread) + np.float32(source.statistics.mean)
+    slow = _whole_maps(source, network, parameters)[0]
+    slow = slow * np.float32(source.statistics.spread) + np.float32(source.statistics.mean)
+    return PixelMap(slow, shape=np.shape(image), sampling=sampling, network_sampling=network.config.sampling)
 
 
 def at_pixels(
     maps: Float32Array, *, shape: tuple[int, ...], sampling: tuple[float, float], network_sampling: float
 ) -> Float32Array:
-    """Interpolate maps on a network's grid linearly at the pixels of the image.
+    """Interpolate maps, (channels, rows, columns), at the pixels of an image; see `PixelMap`."""
+    pixels: dict[str, Any] = {"shape": shape, "sampling": sampling, "network_sampling": network_sampling}
+    return np.stack([PixelMap(values, **pixels).whole() for values in maps])
+
+
+class PixelMap:
+    """A map on a network's grid, interpolated linearly at the pixels of an image, where it is read.
 
     Parameters
     ----------
-    maps
-        Maps, (channels, rows, columns); the centre of pixel (0, 0) is that of the image's.
+    values
+        Map, (rows, columns); the centre of pixel (0, 0) is that of the image's.
     shape
         Rows and columns of the image [px].
     sampling
         Its sampling, (y, x), > 0 [Å/px].
     network_sampling
-        Sampling of the maps, > 0 [Å/px].
-
-    Returns
-    -------
-    Float32Array
-        (channels, rows, columns) of `shape`; beyond the outermost centres of the maps their edge goes on.
+        Sampling of the map, > 0 [Å/px].
     """
-    steps = as_sampling(sampling)
-    (low_y, high_y, part_y), (low_x, high_x, part_x) = (
-        _neighbours(size, step / network_sampling, n)
-        for size, step, n in zip(shape, steps, maps.shape[1:], strict=True)
-    )
-    result = np.empty((len(maps), *shape), dtype=np.float32)
-    for start in range(0, shape[0], _ROWS_AT_ONCE):
-        rows = slice(start, start + _ROWS_AT_ONCE)
-        for source, target in zip(maps, result, strict=True):
-            weight = part_y[rows, None]
-            stripe = source[low_y[rows]] * (1 - weight) + source[high_y[rows]] * weight
-            target[rows] = stripe[:, low_x] * (1 - part_x) + stripe[:, high_x] * part_x
-    return result
+
+    def __init__(
+        self,
+        values: Float32Array,
+        *,
+        shape: tuple[int, ...],
+        sampling: tuple[float, float],
+        network_sampling: float,
+    ) -> None:
+        self.values, self.shape = values, shape
+        self._y, self._x = (
+            _neighbours(size, step / network_sampling, n)
+            for size, step, n in zip(shape, as_sampling(sampling), values.shape, strict=True)
+        )
+
+    def read(self, rows: slice, columns: slice) -> Float32Array:
+        """Return the window `rows`, `columns`; beyond the outermost centres of the map its edge goes on."""
+        low_y, high_y, part_y = (each[rows] for each in self._y)
+        low_x, high_x, part_x = (each[columns] for each in self._x)
+        stripe = self.values[low_y] * (1 - part_y[:, None]) + self.values[high_y] * part_y[:, None]
+        window: Float32Array = stripe[:, low_x] * (1 - part_x) + stripe[:, high_x] * part_x
+        return window
+
+    def stripes(self) -> Iterator[tuple[slice, Float32Array]]:
+        """Yield rows and their values from top to bottom."""
+        for start in range(0, self.shape[0], _ROWS_AT_ONCE):
+            rows = slice(start, min(start + _ROWS_AT_ONCE, self.shape[0]))
+            yield rows, self.read(rows, slice(0, self.shape[1]))
+
+    def whole(self) -> Float32Array:
+        """Return the map at all pixels, (rows, columns)."""
+        result = np.empty(self.shape, dtype=np.float32)
+        for rows, values in self.stripes():
+            result[rows] = values
+        return result
+
+
+class FlattenedImage:
+    """An image freed of its slow background where it is read.
+
+    It is divided by the background relative to its mean, or, where the background comes near zero and grey
+    values can be no counts of electrons, their difference is taken.
+
+    Parameters
+    ----------
+    image
+        Image, (rows, columns), of any real type; it may be a memory map.
+    background
+        Its background.
+
+    Attributes
+    ----------
+    variation
+        Standard deviation of the background over its mean; NaN where it is subtracted.
+    """
+
+    ndim = 2
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, image: AnyArray, background: PixelMap) -> None:
+        self._image, self._background = image, background
+        self.shape: tuple[int, ...] = image.shape
+        self.size: int = image.size
+        self._mean = float(background.values.mean(dtype=np.float64))
+        self._is_divided = float(background.values.min()) > _LEAST_LIGHT * self._mean > 0
+        spread = float(background.values.std(dtype=np.float64))
+        self.variation = spread / self._mean if self._is_divided else float("nan")
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, window: slice | tuple[slice, slice]) -> Float32Array:
+        """Return a window given by slices without steps."""
+        rows, columns = window if isinstance(window, tuple) else (window, slice(None))
+        pixels = self._image[rows, columns].astype(np.float32, copy=False)
+        slow = self._background.read(rows, columns)
+        flat: Float32Array
+        if self._is_divided:
+            flat = pixels * (np.float32(self._mean) / slow)
+        else:
+            flat = pixels - slow + np.float32(self._mean)
+        return flat
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> AnyArray:
+        """Return the whole image."""
+        if copy is False:
+            raise ValueError("a flattened image is computed and cannot be had without a copy")
+        whole = np.empty(self.shape, dtype=np.float32)
+        for start in range(0, self.shape[0], _ROWS_AT_ONCE):
+            whole[start : start + _ROWS_AT_ONCE] = self[start : start + _ROWS_AT_ONCE]
+        return whole if dtype is None else whole.astype(dtype, copy=False)
 
 
 def _check_output(network: TrainedNetwork, wanted: str) -> None:

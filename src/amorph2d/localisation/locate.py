@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from amorph2d.arrays import Float32Array, FloatArray, IntArray
+from amorph2d.arrays import BoolArray, Float32Array, FloatArray, IntArray
 from amorph2d.localisation.config import LocalisationParameters
 from amorph2d.localisation.maps import NetworkInput, network_input, run_tiles
 from amorph2d.localisation.peaks import Peaks, find_peaks, merge_peaks
@@ -68,14 +69,65 @@ def locate_sites(
     ValueError
         If the image or the sampling is not valid, a threshold is missing or the tiles are too small.
     """
-    pixels = np.asarray(image)
+    located = locate_candidates(
+        image, sampling=sampling, network=network, parameters=parameters, least=1.0, frame=frame
+    )
+    return located.sites
+
+
+@dataclass(frozen=True)
+class Located:
+    """Sites of an image, and what might be one.
+
+    Attributes
+    ----------
+    sites
+        Table of the sites whose raw confidence exceeds the threshold of their kind.
+    candidates
+        Table of these and of all other peaks, down to a lower threshold; with its own numbers.
+    """
+
+    sites: pd.DataFrame
+    candidates: pd.DataFrame
+
+
+def locate_candidates(
+    image: ArrayLike,
+    *,
+    sampling: tuple[float, float],
+    network: TrainedNetwork,
+    parameters: LocalisationParameters,
+    least: float,
+    frame: int = 0,
+) -> Located:
+    """Find the sites of an image as `locate_sites` does, and the peaks above a lower threshold.
+
+    Parameters
+    ----------
+    image, sampling, network, parameters, frame
+        As for `locate_sites`.
+    least
+        Raw confidence from which on a peak is a candidate, > 0; sites are candidates in any case.
+
+    Raises
+    ------
+    ValueError
+        As `locate_sites`, or if `least` is not positive.
+    """
+    if not least > 0:
+        raise ValueError(f"least must be > 0, got {least}")
     steps = as_sampling(sampling)
     thresholds = _resolve_thresholds(network, parameters)
-    source = network_input(pixels, sampling=steps, config=network.config)
-    found = _find_sites(source, network, parameters, thresholds)
+    source = network_input(image, sampling=steps, config=network.config)
+    found = _find_sites(source, network, parameters, [min(each, least) for each in thresholds])
+    rows, columns = np.shape(image)
     corner = 0.5 * np.array([steps[1], steps[0]])
-    edges = -corner, np.array([pixels.shape[1] * steps[1], pixels.shape[0] * steps[0]]) - corner
-    return _tabulate(found, network, frame=frame, edges=edges, border=parameters.border)
+    edges = -corner, np.array([columns * steps[1], rows * steps[0]]) - corner
+    candidates, is_site = _tabulate(
+        found, network, thresholds, frame=frame, edges=edges, border=parameters.border
+    )
+    sites = candidates[is_site].reset_index(drop=True) if not is_site.all() else candidates
+    return Located(sites.assign(site=np.arange(len(sites), dtype=np.int64)), candidates)
 
 
 def _find_sites(
@@ -111,12 +163,13 @@ def _join(peaks: list[Peaks]) -> Peaks:
 def _tabulate(
     found: list[Peaks],
     network: TrainedNetwork,
+    thresholds: list[float],
     *,
     frame: int,
     edges: tuple[FloatArray, FloatArray],
     border: float,
-) -> pd.DataFrame:
-    """Return the table of the sites that lie in the image, whose opposite corners are `edges`."""
+) -> tuple[pd.DataFrame, BoolArray]:
+    """Return the table of the peaks in the image, whose corners are `edges`, and which are sites."""
     kinds = network.config.channels
     positions = pixels_to_positions(
         np.concatenate([peaks.pixels for peaks in found]), network.config.sampling
@@ -126,7 +179,7 @@ def _tabulate(
     is_inside = ((positions >= edges[0]) & (positions < edges[1])).all(axis=1)
     positions, confidence, kind = positions[is_inside], confidence[is_inside], kind[is_inside]
     depth = np.minimum(positions - edges[0], edges[1] - positions).min(axis=1)
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "frame": np.full(len(kind), frame, dtype=np.int32),
             "site": np.arange(len(kind), dtype=np.int64),
@@ -138,6 +191,7 @@ def _tabulate(
             "analysable": depth >= border,
         }
     )
+    return table, confidence > np.asarray(thresholds, dtype=np.float32)[kind]
 
 
 def _probabilities(confidence: Float32Array, kind: IntArray, network: TrainedNetwork) -> Float32Array:

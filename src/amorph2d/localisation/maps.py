@@ -72,7 +72,9 @@ def network_input(image: ArrayLike, *, sampling: tuple[float, float], config: Ne
     ValueError
         If the image or the sampling is not valid.
     """
-    resampled = ResampledImage(np.asarray(image), as_sampling(sampling), config.sampling)
+    # What only can be read by windows is read by windows.
+    pixels = image if hasattr(image, "shape") and hasattr(image, "__getitem__") else np.asarray(image)
+    resampled = ResampledImage(pixels, as_sampling(sampling), config.sampling)
     if config.normalisation_window is None:
         return NetworkInput(resampled, measure_whole(resampled.stripes(_STRIPE)))
     sigma_px = config.normalisation_window / config.sampling

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from amorph2d.arrays import Float32Array
+from amorph2d.imaging.labels import region_mask
 from amorph2d.imaging.simulated import MONOLAYER, OTHER, VACUUM
-from amorph2d.localisation.areas import area_maps, at_pixels
+from amorph2d.localisation.areas import PixelMap, area_maps
 from amorph2d.localisation.config import LocalisationParameters
-from amorph2d.units import as_sampling
+from amorph2d.topology.bonds import delaunay_bonds
+from amorph2d.topology.rings import planar_rings
+from amorph2d.units import as_sampling, positions_to_pixels
 
 if TYPE_CHECKING:
     from amorph2d.learning.storage import TrainedNetwork
 
+COVERED, UNCOVERED = 0.9, 0.1  # probability above which pixels on and off the located network are vacuum
 NETWORKS = {"pores": "vacuum", "monolayer": "monolayer"}  # task of each network, and the channel it decides
 
 
@@ -26,11 +30,16 @@ def segment(
     sampling: tuple[float, float],
     networks: Mapping[str, TrainedNetwork],
     parameters: LocalisationParameters,
+    cover: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """Say what each pixel of an image shows.
 
     Vacuum is where the network of the pores is sure enough of it; of the rest, monolayer is where the network
     of the monolayer is; what remains is other: further layers and contamination.
+
+    The network of the pores sees rims at its own coarse pixels. Where `cover` says what the located bonds and
+    rings cover, that is a second, sharper witness: a covered pixel is vacuum only above a probability of
+    0.9, one that is not from 0.1 on.
 
     Parameters
     ----------
@@ -43,6 +52,9 @@ def segment(
         one of that name. Without the first nothing is vacuum, without the second nothing is other.
     parameters
         Tiles and precision; ``thresholds`` of a channel replaces that of the network.
+    cover
+        1 on the pixels that the located network of bonds covers, else 0, (rows, columns), as
+        `covered_pixels` gives it; None: the networks judge alone.
 
     Returns
     -------
@@ -64,8 +76,54 @@ def segment(
     for task, value in (("monolayer", MONOLAYER), ("pores", VACUUM)):  # vacuum has the last word
         if task in networks:
             probability = _probability(image, steps, networks[task], NETWORKS[task], parameters)
-            mask[probability > np.float32(thresholds[task])] = value
+            for rows, stripe in probability.stripes():
+                least: Any = np.float32(thresholds[task])
+                if task == "pores" and cover is not None:
+                    least = np.where(cover[rows], COVERED, UNCOVERED).astype(np.float32)
+                mask[rows][stripe > least] = value
     return mask
+
+
+def covered_pixels(
+    sites: pd.DataFrame,
+    *,
+    shape: tuple[int, int],
+    sampling: tuple[float, float],
+    bond_limits: tuple[float, float],
+    largest_ring: int,
+) -> NDArray[np.uint8]:
+    """Say which pixels the located bonds and rings cover: those in a ring or within 0.71 Å of a bond.
+
+    Parameters
+    ----------
+    sites
+        Table of sites with ``kind``, ``x`` and ``y`` [Å].
+    shape, sampling
+        Of the image, and (y, x) [Å/px].
+    bond_limits
+        Shortest and longest bond [Å].
+    largest_ring
+        Atoms of the largest face that is a ring; larger ones are pores.
+
+    Returns
+    -------
+    NDArray[uint8]
+        1 where covered, else 0, (rows, columns).
+    """
+    atoms, centres = (sites.loc[sites["kind"] == kind, ["x", "y"]].to_numpy() for kind in ("atom", "ring"))
+    bonds = delaunay_bonds(atoms, centres, limits=bond_limits)
+    rings = planar_rings(atoms, bonds, max_size=largest_ring)
+    step = float(np.sqrt(sampling[0] * sampling[1]))
+    points = positions_to_pixels(atoms, sampling)[:, ::-1] * step
+    offsets = np.concatenate([[0], np.cumsum(rings.sizes)]).astype(np.int64)
+    return region_mask(
+        shape=shape,
+        sampling=step,
+        atoms=points,
+        bonds=bonds,
+        rings=(points[rings.members], offsets),
+        overlay_positions=np.empty((0, 2)),
+    )
 
 
 def area_threshold(network: TrainedNetwork, channel: str, parameters: LocalisationParameters) -> float:
@@ -95,8 +153,12 @@ def _probability(
     network: TrainedNetwork,
     channel: str,
     parameters: LocalisationParameters,
-) -> Float32Array:
+) -> PixelMap:
     """Return the probability of one channel at the pixels of the image."""
-    number = network.config.channels.index(channel)
-    maps = area_maps(image, sampling=steps, network=network, parameters=parameters)[number : number + 1]
-    return at_pixels(maps, shape=np.shape(image), sampling=steps, network_sampling=network.config.sampling)[0]
+    maps = area_maps(image, sampling=steps, network=network, parameters=parameters)
+    return PixelMap(
+        maps[network.config.channels.index(channel)],
+        shape=np.shape(image),
+        sampling=steps,
+        network_sampling=network.config.sampling,
+    )

@@ -62,3 +62,23 @@ class StatisticsParameters(_Parameters):
     rings: RingParameters
     pdf: PairDistributionParameters
     intervals: IntervalParameters
+
+
+def scaled(parameters: StatisticsParameters, length_scale: float) -> StatisticsParameters:
+    """Return parameters whose lengths are `length_scale` times as long; it must be > 0."""
+    if not length_scale > 0:
+        raise ValueError(f"length_scale must be > 0, got {length_scale}")
+    if length_scale == 1:
+        return parameters
+    shortest, longest = parameters.bonds.limits
+    limits = (shortest * length_scale, longest * length_scale)
+    pdf, intervals = parameters.pdf, parameters.intervals
+    return parameters.model_copy(
+        update={
+            "bonds": BondParameters(limits=limits),
+            "pdf": PairDistributionParameters(
+                r_max=pdf.r_max * length_scale, bin_width=pdf.bin_width * length_scale
+            ),
+            "intervals": intervals.model_copy(update={"block": intervals.block * length_scale}),
+        }
+    )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numba import njit
 from numpy.typing import ArrayLike
-from scipy.spatial import cKDTree
 
-from amorph2d.arrays import FloatArray, as_points
+from amorph2d.arrays import FloatArray, IntArray, as_points
 from amorph2d.measures.window import Window
 
-_STRIP = 50_000  # positions searched at once: bounds the memory for their pairs
+_MOST_CELLS = 2000  # along x and y, that points are sorted into
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,18 +136,40 @@ def _share_of_pairs(window: Window, edges: FloatArray, edge_correction: bool) ->
 
 def _count_pairs(points: FloatArray, edges: FloatArray) -> FloatArray:
     """Count pairs of points by their distance, each pair once."""
-    counts = np.zeros(len(edges) - 1)
-    for own, others in _strips(points[np.argsort(points[:, 0], kind="stable")], edges[-1]):
-        first, second = cKDTree(others).query_pairs(edges[-1], output_type="ndarray").T  # first < second
-        first, second = first[first < own], second[first < own]
-        distances = np.hypot(*(column[first] - column[second] for column in others.T))
-        counts += np.histogram(distances, len(counts), (0, edges[-1]))[0]
+    n_bins, reach = len(edges) - 1, float(edges[-1])
+    if len(points) < 2:
+        return np.zeros(n_bins)
+    from_corner = points - points.min(axis=0)
+    cells = (from_corner // max(reach, from_corner.max() / _MOST_CELLS)).astype(np.int64)
+    n_columns, n_rows = (cells.max(axis=0) + 1).tolist()
+    cell = cells[:, 1] * n_columns + cells[:, 0]
+    order = np.argsort(cell, kind="stable")
+    starts = np.searchsorted(cell[order], np.arange(n_rows * n_columns + 1))
+    return _count_in_cells(points[order], starts, n_columns, n_rows, reach, n_bins).astype(np.float64)
+
+
+@njit(cache=True)
+def _count_in_cells(
+    points: FloatArray, starts: IntArray, n_columns: int, n_rows: int, reach: float, n_bins: int
+) -> IntArray:  # pragma: no cover
+    """Count pairs within a cell and with the four of its neighbours that come later."""
+    counts = np.zeros(n_bins, np.int64)
+    square, per_length = reach * reach, n_bins / reach
+    for row in range(n_rows):
+        for column in range(n_columns):
+            own = row * n_columns + column
+            for i in range(starts[own], starts[own + 1]):
+                x, y = points[i, 0], points[i, 1]
+                for below in range(2):
+                    # The rest of the own cell and the cell to the right; then three cells of the next row.
+                    if row + below == n_rows:
+                        continue
+                    first = max(column - below, 0) + below * n_columns
+                    begin = i + 1 if below == 0 else starts[row * n_columns + first]
+                    end = starts[row * n_columns + min(column + 1, n_columns - 1) + below * n_columns + 1]
+                    for j in range(begin, end):
+                        dx, dy = points[j, 0] - x, points[j, 1] - y
+                        distance = dx * dx + dy * dy
+                        if distance <= square:
+                            counts[min(int(np.sqrt(distance) * per_length), n_bins - 1)] += 1
     return counts
-
-
-def _strips(points: FloatArray, reach: float) -> Iterator[tuple[int, FloatArray]]:
-    """Cut points, sorted by x, into strips: the number of own points, then these and those within reach."""
-    for start in range(0, len(points), _STRIP):
-        stop = min(start + _STRIP, len(points))
-        end = np.searchsorted(points[:, 0], points[stop - 1, 0] + reach, side="right")
-        yield stop - start, points[start:end]

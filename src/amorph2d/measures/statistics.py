@@ -29,7 +29,9 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Share(Ratio):
-    """Items of one kind over all items."""
+    """Items of one kind over all items; `items` is the sum that counts them, where they are weighted."""
+
+    items: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,15 @@ def ring_class(size: int) -> str:
 
 
 STATISTICS: dict[str, Statistic] = {
-    **{f"ring_fraction_{ring_class(n)}": Share(f"rings_{ring_class(n)}", "rings") for n in RING_SIZES},
-    "mean_ring_size": Ratio("ring_size", "rings"),
+    **{
+        f"ring_fraction_{ring_class(n)}": Share(f"weight_{ring_class(n)}", "ring_weight", "rings")
+        for n in RING_SIZES
+    },
+    "mean_ring_size": Ratio("weighted_ring_size", "ring_weight"),
+    **{
+        f"ring_fraction_uncorrected_{ring_class(n)}": Share(f"rings_{ring_class(n)}", "rings")
+        for n in RING_SIZES
+    },
     "bond_mean": Ratio("length", "bonds"),
     "bond_std": Spread("length", "length_squared", "bonds"),
     "angle_mean": Ratio("angle", "angles"),

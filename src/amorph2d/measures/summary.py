@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from amorph2d.arrays import AnyArray, BoolArray, FloatArray
 from amorph2d.measures.config import IntervalParameters
@@ -39,7 +40,9 @@ _COUNTS = {
     "n_ring_count_disagreements": "differing_rings",
 }
 # All sums that `count_in_blocks` makes.
-_SUMS = sorted({*_COUNTS.values(), *(column for use in STATISTICS.values() for column in vars(use).values())})
+_SUMS = sorted(
+    {*_COUNTS.values(), *(column for use in STATISTICS.values() for column in vars(use).values() if column)}
+)
 
 
 def count_in_blocks(
@@ -50,6 +53,7 @@ def count_in_blocks(
     *,
     window: Window,
     block: float,
+    weights: ArrayLike | None = None,
 ) -> pd.DataFrame:
     """Add up all that statistics need, in blocks of the window.
 
@@ -64,6 +68,9 @@ def count_in_blocks(
         The area in which atoms are analysable.
     block
         Edge of a block, > 0 [Å].
+    weights
+        Of each row of `rings`, as `ring_counts.ring_weights` gives them, so that large rings, which the edge of
+        the window cuts more often, are not too few; 1 for all if None.
 
     Returns
     -------
@@ -79,6 +86,7 @@ def count_in_blocks(
     if not block > 0:
         raise ValueError(f"block must be > 0 Å, got {block}")
     grid = window.blocks(block)
+    rings = rings.assign(weight=1.0 if weights is None else np.asarray(weights, dtype=np.float64))
     counted = [
         {"frame": np.full(len(grid.areas), frame, np.int32), "area": grid.areas} | _count_frame(grid, *rows)
         for frame, *rows in split_frames(sites, bonds, angles, rings, at_least_one=True)
@@ -119,7 +127,7 @@ def summarise_blocks(
         n_blocks = int((sums[statistic.count] > 0).sum())
         interval: Callable[..., tuple[float, float]] = bootstrap_interval
         if isinstance(statistic, Share):
-            interval = partial(share_interval, n_items=total[statistic.count])
+            interval = partial(share_interval, n_items=total[statistic.items or statistic.count])
         low, high = interval(estimate, statistic(samples), level=intervals.level, n_blocks=n_blocks)
         row[f"{name}_low"], row[f"{name}_high"] = float(np.maximum(low, 0)), high  # none can be negative
     return row
@@ -190,6 +198,10 @@ def _count_rings(grid: Blocks, sites: pd.DataFrame, rings: pd.DataFrame) -> dict
     of_class = {f"rings_{ring_class(n)}": size == n for n in RING_SIZES[:-1]}
     of_class[f"rings_{ring_class(RING_SIZES[-1])}"] = size >= RING_SIZES[-1]
     sums = _sum(grid, "rings", site_positions(complete), ring_size=size, **of_class)
+    weight = complete["weight"].to_numpy()
+    weighted = {f"weight_{name.removeprefix('rings_')}": weight * value for name, value in of_class.items()}
+    weighted |= {"ring_weight": weight, "weighted_ring_size": weight * size}
+    sums |= _sum(grid, "weighted_rings", site_positions(complete), **weighted)
     sums |= _sum(grid, "all_rings", site_positions(rings))
     return sums | _sum(grid, "differing_rings", site_positions(differing_ring_sizes(sites, rings)))
 

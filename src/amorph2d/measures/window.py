@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -167,72 +167,3 @@ def analysable_window(shape: tuple[int, int], sampling: Sampling, *, border: flo
     middle = (low + high) / 2
     (x0, y0), (x1, y1) = np.minimum(low + border, middle).tolist(), np.maximum(high - border, middle).tolist()
     return RectangularWindow(x0, y0, x1, y1)
-
-
-@dataclass(frozen=True, eq=False)
-class MaskWindow:
-    """The pixels of a mask that are true.
-
-    Attributes
-    ----------
-    mask
-        Pixels that belong to the window, (rows, columns).
-    sampling
-        Pixel size, one value or (y, x) [Å/px].
-    """
-
-    mask: BoolArray
-    sampling: Sampling
-
-    def __post_init__(self) -> None:
-        if self.mask.ndim != 2 or self.mask.dtype != np.bool_ or self.mask.size == 0:
-            raise ValueError(
-                f"mask must be two-dimensional and boolean, got {self.mask.dtype} {self.mask.shape}"
-            )
-        as_sampling(self.sampling)
-
-    @property
-    def area(self) -> float:
-        """Area [Å²]."""
-        return float(self.mask.sum() * np.prod(as_sampling(self.sampling)))
-
-    def contains(self, positions: ArrayLike) -> BoolArray:
-        """Tell which positions, (N, 2) [Å], lie on a pixel of the window, (N,)."""
-        pixels = np.rint(positions_to_pixels(positions, self.sampling)).astype(np.int64)
-        is_inside = np.asarray(((pixels >= 0) & (pixels < self.mask.shape)).all(axis=1))
-        is_inside[is_inside] = self.mask[tuple(pixels[is_inside].T)]
-        return is_inside
-
-    def set_covariance(self, r: ArrayLike) -> FloatArray:
-        """Area of the overlap with the window shifted by r [Å], mean over all directions [Å²].
-
-        The overlap with a shift by whole pixels is the autocorrelation of the mask; between them it is
-        bilinear, exactly.
-        """
-        from scipy import fft, ndimage
-
-        r = np.asarray(r, dtype=np.float64)
-        steps = np.array(as_sampling(self.sampling))
-        reach = np.ceil(r.max(initial=0) / steps).astype(int) + 1
-        shape = [fft.next_fast_len(n + m, real=True) for n, m in zip(self.mask.shape, reach, strict=True)]
-        spectrum = fft.rfft2(self.mask.astype(np.float32), shape)
-        overlap = fft.irfft2((spectrum * spectrum.conj()).real, shape)
-        lags = [np.arange(-n, n + 1) for n in reach]
-        overlap = overlap[np.ix_(*lags)] * steps.prod()
-        phi = (np.arange(180) + 0.5) * np.pi / 180  # the overlap is the same for a shift and its opposite
-        shifts = r[..., None] * np.stack([np.sin(phi), np.cos(phi)])[:, *(None,) * r.ndim]
-        places = shifts / steps.reshape(2, *(1,) * (r.ndim + 1)) + reach.reshape(2, *(1,) * (r.ndim + 1))
-        return ndimage.map_coordinates(overlap.astype(np.float64), places, order=1).mean(axis=-1)
-
-    def blocks(self, size: float) -> Blocks:
-        """Cut the bounding box of the mask into blocks with edges of about `size` [Å]."""
-        pixels = np.argwhere(self.mask)[:, ::-1]
-        steps = np.array(as_sampling(self.sampling))[::-1]
-        if len(pixels) == 0:
-            return Blocks(np.zeros(2), np.full(2, size), (1, 1), np.zeros(1))
-        low = (pixels.min(axis=0) - 0.5) * steps
-        sides = (pixels.max(axis=0) + 0.5) * steps - low
-        n_x, n_y = np.maximum(1, np.rint(sides / size)).astype(int)
-        empty = Blocks(low, sides / (n_x, n_y), (int(n_x), int(n_y)), np.zeros(n_x * n_y))
-        areas = np.bincount(empty.number(pixels * steps), minlength=n_x * n_y) * steps.prod()
-        return replace(empty, areas=areas)

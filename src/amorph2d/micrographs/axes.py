@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
+
+from amorph2d.arrays import FloatArray
 from amorph2d.micrographs.errors import MicrographError
 from amorph2d.units import angstrom_per
 
 PLAUSIBLE_SAMPLING = (0.005, 100.0)
 """Samplings [Å/px] that a transmission electron microscope can mean: finer than it resolves up to surveys.
 Print resolutions (9600 dpi is 26 000 Å/px) and "one metre per pixel" lie far outside."""
+
+LONGEST_PIXEL = 5.0
+"""Largest ratio of the sides of a pixel; beyond it the two axes do not describe one image."""
 
 _NO_UNIT = {
     "",
@@ -38,15 +44,35 @@ _LONG_NAMES = {
     "meter": "m",
     "metre": "m",
 }
-_OTHER_QUANTITIES = {"ev", "kev", "s", "sec", "ms", "hz"}
+_SECONDS = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "\u03bcs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "sec": 1.0,
+    "second": 1.0,
+    "seconds": 1.0,
+    "min": 60.0,
+    "h": 3600.0,
+}
+_ENERGIES = {"ev", "kev"}
+_OTHER_QUANTITIES = _ENERGIES | set(_SECONDS) | {"hz"}
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of an image as its file describes it: the size of a pixel in some unit, or in none."""
+    """One axis as its file describes it: the size of a pixel in some unit, or in none, and its name."""
 
     scale: float = 1.0
     unit: str | None = None
+    name: str = field(default="", compare=False)
+
+    @property
+    def is_energy(self) -> bool:
+        """Whether the axis is that of a spectrum."""
+        return (self.unit or "").strip().lower() in _ENERGIES
 
 
 NO_CALIBRATION = (Axis(), Axis())
@@ -107,5 +133,26 @@ def axes_sampling(axes: tuple[Axis, Axis]) -> tuple[tuple[float, float] | None, 
     (y, why_y), (x, why_x) = (_pixel_size(axis, name) for axis, name in zip(axes, "yx", strict=True))
     if y is None or x is None:
         return None, why_y or why_x
+    if max(y, x) > LONGEST_PIXEL * min(y, x):
+        return (
+            None,
+            f"its pixels of {y:.4g} × {x:.4g} Å are {max(y, x) / min(y, x):.3g} times as long as wide",
+        )
     stated = " × ".join(f"{axis.scale:.5g} {axis.unit}/px" for axis in axes)
     return (y, x), stated if axes[0] != axes[1] else stated.split(" × ")[0]
+
+
+def frame_times(axis: Axis | None, n_frames: int) -> FloatArray | None:
+    """Return the times of the frames of a series since the first one [s], or None where none are stated.
+
+    Parameters
+    ----------
+    axis
+        The axis of the frames: one in a unit of time and with a positive scale states an interval.
+    n_frames
+        Number of frames.
+    """
+    second = None if axis is None else _SECONDS.get((axis.unit or "").strip().lower())
+    if axis is None or second is None or not (math.isfinite(axis.scale) and axis.scale > 0):
+        return None
+    return np.arange(n_frames, dtype=np.float64) * np.float64(axis.scale * second)

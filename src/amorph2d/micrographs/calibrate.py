@@ -21,6 +21,9 @@ from amorph2d.units import Sampling, as_sampling, positions_to_pixels
 SAMPLING_TABLE = "sampling.csv"
 """Name of the table of samplings in a folder of micrographs."""
 
+AUTO: Literal["auto"] = "auto"
+"""Value of the parameter `sampling` with which it is estimated from each image."""
+
 Polarity = Literal["bright atoms", "dark atoms", "unknown"]
 
 _MIN_SITES = 10
@@ -35,6 +38,9 @@ CALIBRATION_COLUMNS = (
     "sampling_y",
     "sampling_x",
     "sampling_source",
+    "sampling_error",
+    "length_scale",
+    "n_frames",
     "dose_per_area",
     "energy",
     "polarity",
@@ -48,14 +54,6 @@ CALIBRATION_COLUMNS = (
 )
 _TOLERANCE = 0.15
 _LEAST_FIELD = 5.0
-_DOMAIN_UNITS = {
-    "sampling": " Å/px",
-    "dose_per_area": " e⁻/Å²",
-    "energy": " eV",
-    "defocus": " Å",
-    "Cs": " Å",
-    "focal_spread": " Å",
-}
 
 
 def read_sampling_table(path: Path) -> dict[str, float]:
@@ -155,7 +153,7 @@ def resolve_sampling(
     name = micrograph.path.name
     raise MicrographError(
         f"{name} has no calibration ({why}). Give its sampling in Å/px in one of three ways: the parameter "
-        f"sampling (--params sampling=0.11), a line '{name},0.11' in {SAMPLING_TABLE} (header file,sampling) "
+        f"sampling (--params sampling=0.11, or sampling=auto to estimate it from the image), a line '{name},0.11' in {SAMPLING_TABLE} (header file,sampling) "
         "next to it, or a calibration with a unit of length in the file itself"
     )
 
@@ -264,46 +262,31 @@ def _intensities(image: ArrayLike, points: FloatArray, sampling: Sampling) -> tu
     return points[inside], map_coordinates(array, pixels[inside].T, output=np.float64, order=1)
 
 
-def check_domain(record: Mapping[str, Any], domain: Mapping[str, Sequence[float]]) -> list[str]:
-    """Say where a micrograph lies outside the domain that a network was trained in.
+def has_sampling(micrograph: Micrograph, table: Mapping[str, Sampling] | None = None) -> bool:
+    """Say whether the table of samplings or the file itself states a sampling."""
+    names = (micrograph.path.name, micrograph.path.stem, micrograph.stem)
+    return micrograph.sampling is not None or any(name in (table or {}) for name in names)
 
-    Parameters
-    ----------
-    record
-        What is known of the micrograph, by name (`sampling`, `dose_per_area` …); None and NaN are unknown.
-    domain
-        Lowest and highest value of the training set, by the same names.
 
-    Returns
-    -------
-    list of str
-        One reason for each quantity that lies outside; empty where all that is known lies inside.
+def check_length_scale(length_scale: object) -> float:
+    """Check the parameter `length_scale`, the lengths of the material over those of carbon.
 
     Raises
     ------
-    ValueError
-        If a range of the domain is not two numbers in order.
+    MicrographError
+        If it is not a positive number.
     """
-    reasons = []
-    for name, limits in domain.items():
-        if len(limits) != 2 or not limits[0] <= limits[1]:
-            raise ValueError(f"domain of {name} must be [lowest, highest], got {limits}")
-        value = record.get(name)
-        if value is None:
-            continue
-        unit = _DOMAIN_UNITS.get(name, "")
-        values = {float(v) for v in np.atleast_1d(np.asarray(value, dtype=np.float64))}
-        # Rounded figures of a metadata header must not fall off the edge of a range.
-        slack = 1e-6 * max(abs(float(limits[0])), abs(float(limits[1])))
-        for v in sorted(v for v in values if v < limits[0] - slack or v > limits[1] + slack):
-            reasons.append(
-                f"{name} {v:.4g}{unit} lies outside {limits[0]:.4g} … {limits[1]:.4g}{unit} of the training"
-            )
-    return reasons
+    is_number = isinstance(length_scale, Real) and not isinstance(length_scale, bool)
+    if not (is_number and math.isfinite(float(length_scale)) and float(length_scale) > 0):  # type: ignore[arg-type]
+        raise MicrographError(
+            "the parameter length_scale must be a number > 0, the bond length of the material over the 1.42 Å "
+            f"of carbon, got {length_scale!r}"
+        )
+    return float(length_scale)  # type: ignore[arg-type]
 
 
-def check_sampling_parameter(sampling: object) -> float | None:
-    """Check the parameter `sampling`: a number in Å/px, or None.
+def check_sampling_parameter(sampling: object) -> float | Literal["auto"] | None:
+    """Check the parameter `sampling`: a number in Å/px, ``auto``, or None.
 
     Raises
     ------
@@ -312,11 +295,10 @@ def check_sampling_parameter(sampling: object) -> float | None:
     """
     if sampling is None:
         return None
+    if sampling == AUTO:
+        return AUTO
     if isinstance(sampling, str):
-        raise MicrographError(
-            f"the parameter sampling must be a number in Å/px, got {sampling!r}; an estimate from the image "
-            "('auto') is not available yet"
-        )
+        raise MicrographError(f"the parameter sampling must be a number in Å/px or 'auto', got {sampling!r}")
     return _as_sampling(sampling, "the parameter sampling")[0]
 
 

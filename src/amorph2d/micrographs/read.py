@@ -6,7 +6,7 @@ import hashlib
 import logging
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,20 +14,23 @@ from typing import Any
 
 import numpy as np
 
-from amorph2d.arrays import AnyArray, Float32Array
-from amorph2d.micrographs.axes import axes_sampling
+from amorph2d.arrays import AnyArray, FloatArray
+from amorph2d.micrographs.axes import axes_sampling, frame_times
+from amorph2d.micrographs.contents import Content
 from amorph2d.micrographs.errors import MicrographError
-from amorph2d.micrographs.formats import Content, Pixels, kind_of
+from amorph2d.micrographs.formats import Kind, kind_of
+from amorph2d.micrographs.pixels import MINIMUM_SIDE, check_pixels, check_size
+from amorph2d.micrographs.remote import RemoteFile, copy_here, find
+from amorph2d.micrographs.selection import choose
 
-MINIMUM_SIDE = 32
-"""Smallest side of an image that can be analysed [px]."""
+__all__ = ["MINIMUM_SIDE", "Micrograph", "file_sha256", "read_micrograph"]
 
-_READERS = ("rsciio", "tifffile", "PIL", "h5py")
+_READERS = ("rsciio", "tifffile", "PIL", "h5py", "zarr")
 
 
 @dataclass(frozen=True, eq=False)
 class Micrograph:
-    """One image and what its file says of it.
+    """One image, or the frames of a series, and what the file says of them.
 
     Attributes
     ----------
@@ -36,7 +39,9 @@ class Micrograph:
     path
         The file.
     image
-        Finite intensities as stored, (rows, columns).
+        Finite intensities as stored, (rows, columns): the image, or the first frame of a series. Float32, or
+        for an image of 2²⁶ pixels or more that is stored as it is (dm3, dm4, mrc, ser, tif, npy) a read-only
+        memory map of the type as stored, which may be of any real type and of either byte order.
     sampling
         Along y and x [Å/px], or None where the file has no calibration.
     sampling_source
@@ -45,71 +50,167 @@ class Micrograph:
         SHA-256 of the file.
     metadata
         `calibration`: what the file states of its sampling, or why that is none; `dtype`: type of the pixels
-        as stored; `remarks`: what the reader warned of; `energy` [eV] where the file gives it.
+        as stored; `remarks`: what the reader warned of; `energy` [eV], `exposure` [s], `magnification` and
+        `date` (ISO 8601) where the file gives them.
+    n_frames
+        1 for an image.
+    times
+        Of the frames since the first one [s], or None where the file does not state them.
+    read_frame
+        Reads and checks frame k of a series; None for an image.
     """
 
     stem: str
     path: Path
-    image: Float32Array
+    image: AnyArray
     sampling: tuple[float, float] | None
     sampling_source: str | None
     sha256: str
     metadata: dict[str, Any] = field(default_factory=dict)
+    n_frames: int = 1
+    times: FloatArray | None = None
+    read_frame: Callable[[int], AnyArray] | None = field(default=None, repr=False)
+
+    def frame(self, k: int) -> AnyArray:
+        """Return frame k, (rows, columns), of the types that `image` may have.
+
+        It is read from the file when it is asked for and not kept, but for the first one.
+
+        Raises
+        ------
+        IndexError
+            If there is no such frame.
+        MicrographError
+            If the frame cannot be read or used: too large, not finite or without contrast.
+        """
+        if not 0 <= k < self.n_frames:
+            raise IndexError(f"frame must be 0 … {self.n_frames - 1}, got {k}")
+        return self.image if k == 0 or self.read_frame is None else self.read_frame(k)
 
 
-def read_micrograph(path: str | Path) -> Micrograph:
+@dataclass(frozen=True)
+class _FrameReader:
+    """Reads the frames of a series one by one."""
+
+    name: str
+    kind: Kind
+    content: Content
+    held: object  # what must stay there while frames are read
+
+    def __call__(self, k: int) -> AnyArray:
+        """Read frame k."""
+        try:
+            with _collected_remarks(), _named_errors(self.kind):
+                return check_pixels(self.content.frame(k))
+        except MicrographError as error:
+            raise MicrographError(f"frame {k} of {self.name} {error}") from error.__cause__
+
+
+def read_micrograph(path: str | Path | RemoteFile) -> Micrograph:
     """Read one micrograph.
 
     Parameters
     ----------
     path
-        A file of one of the kinds in `amorph2d.micrographs.formats.KINDS`.
+        A file of one of the kinds in `amorph2d.micrographs.formats.KINDS`, or the address of one that fsspec
+        knows; such a file is copied to a temporary file, which goes with the micrograph.
 
     Returns
     -------
     Micrograph
-        The image with its calibration, if it has one.
+        The image or series with its calibration, if it has one. Of a series the first frame is checked here,
+        the others when they are read.
 
     Raises
     ------
     MicrographError
-        If the file cannot be read, is not one grey image in real space, is smaller than 32 px a side, or has
-        pixels that are all equal or not finite. The message names the file, what is wrong and what is right.
+        If the file cannot be read, is not one grey image or series in real space, is smaller than 32 px a
+        side, or has pixels that are all equal or not finite. The message names the file, what is wrong and
+        what is right.
     """
-    path = Path(path)
+    where = _found(path) if isinstance(path, str) else path
+    if isinstance(where, Path):
+        return _read_here(where, where, None)
+    copy = copy_here(where)
+    try:
+        micrograph = _read_here(copy.path, where.path, copy)
+    except MicrographError:
+        copy.remove()
+        raise
+    if micrograph.read_frame is None and not isinstance(micrograph.image, np.memmap):
+        copy.remove()
+    return micrograph
+
+
+def _found(address: str) -> Path | RemoteFile:
+    """Find what an address means."""
+    try:
+        return find(address)
+    except (ValueError, ImportError, OSError) as error:
+        raise MicrographError(f"{address} cannot be opened ({error})") from error
+
+
+def _read_here(path: Path, named: Path, held: object) -> Micrograph:
+    """Read a micrograph on this machine under the name it has."""
     try:
         with _collected_remarks() as remarks:
-            pixels, sha256 = _read(path)
-        image = _grey_image(pixels.data)
-        sampling, calibration = axes_sampling(pixels.axes)
+            kind, sha256, stored = _identify(path)
+            with _named_errors(kind):
+                content = choose(kind.open(path))
+                shape = _image_shape(content)
+                check_size(shape, int(np.prod(shape, dtype=object)) * content.dtype.itemsize, stored)
+                sampling, calibration = axes_sampling(content.image_axes)
+                data = content.frame(0)
+                image = check_pixels(data)
     except MicrographError as error:
-        raise MicrographError(f"{path.name} {error}") from error.__cause__
+        raise MicrographError(f"{named.name} {error}") from error.__cause__
     metadata: dict[str, Any] = {
         "calibration": calibration,
-        "dtype": str(pixels.data.dtype),
+        "dtype": str(data.dtype),
         "remarks": tuple(dict.fromkeys(remarks)),
-    }
-    if pixels.energy is not None:
-        metadata["energy"] = pixels.energy
+    } | dict(content.metadata)
     source = None if sampling is None else "file"
-    return Micrograph(path.stem, path, image, sampling, source, sha256, metadata)
+    given = named.stem, named, image, sampling, source, sha256, metadata
+    if len(content.squeezed) < 3 or content.is_colour:
+        return Micrograph(*given)
+    n_frames = content.squeezed[0]
+    times = content.times if content.times is not None else frame_times(content.frame_axis, n_frames)
+    reader = _FrameReader(named.name, kind, content, held)
+    return Micrograph(*given, n_frames=n_frames, times=times, read_frame=reader)
+
+
+def _image_shape(content: Content) -> tuple[int, ...]:
+    """Return the rows and columns of the image of a content, whether its colours come first or last."""
+    shape = content.squeezed
+    return shape[:2] if content.is_colour and shape[0] not in (3, 4) else shape[-2:]
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, read piece by piece."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the SHA-256 of a file, read piece by piece; of a folder, that of its files by their names."""
+    if not path.is_dir():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    whole = hashlib.sha256()
+    for part in sorted(part for part in path.rglob("*") if part.is_file()):
+        whole.update(f"{part.relative_to(path).as_posix()}\0{file_sha256(part)}\0".encode())
+    return whole.hexdigest()
 
 
-def _read(path: Path) -> tuple[Pixels, str]:
-    """Read the one image of a file, and the file's SHA-256."""
+def _identify(path: Path) -> tuple[Kind, str, int]:
+    """Return the kind of a file, its SHA-256, and its size in bytes."""
     try:
         kind = kind_of(path)
-        sha256 = file_sha256(path)
+        parts = [path] if not path.is_dir() else [part for part in path.rglob("*") if part.is_file()]
+        return kind, file_sha256(path), sum(part.stat().st_size for part in parts)
     except OSError as error:
         raise MicrographError(f"cannot be opened: {error.strerror or error}") from error
+
+
+@contextmanager
+def _named_errors(kind: Kind) -> Iterator[None]:
+    """Make a `MicrographError` of whatever a reader raises."""
     try:
-        return _only_image(kind.open(path)).read(), sha256
+        yield
     except MicrographError:
         raise
     except MemoryError as error:
@@ -121,80 +222,6 @@ def _read(path: Path) -> tuple[Pixels, str]:
         raise MicrographError(
             f"could not be read as {kind.name} ({reason}); it may be damaged, cut short or of another kind"
         ) from error
-
-
-def _only_image(contents: list[Content]) -> Content:
-    """Return the one content that is a grey image; thumbnails of it do not count."""
-    images = [content for content in contents if len(content.squeezed) == 2 and content.dtype.kind in "biuf"]
-    largest = max((np.prod(image.shape) for image in images), default=0)
-    images = [image for image in images if 4 * np.prod(image.shape) > largest]
-    if len(images) == 1:
-        return images[0]
-    if images:
-        named = ", ".join(f"{image.title or 'untitled'} {_sides(image.squeezed)}" for image in images)
-        raise MicrographError(
-            f"holds {len(images)} images ({named}); export the one to analyse to a file of its own"
-        )
-    if not contents:
-        raise MicrographError("holds no image")
-    if contents[0].is_colour and len(contents[0].squeezed) == 3 and not contents[0].dtype.names:
-        return contents[0]  # may be grey, stored as colour
-    raise MicrographError(_what_else(contents[0]))
-
-
-def _sides(shape: tuple[int, ...]) -> str:
-    """Put a shape into words."""
-    return " × ".join(str(n) for n in shape) + " px"
-
-
-def _what_else(content: Content) -> str:
-    """Why a content is not a grey image."""
-    shape = content.squeezed
-    if content.is_colour:
-        return "is a colour image; convert it to grey"
-    if content.dtype.kind == "c":
-        return f"is complex ({content.dtype}); save the intensity, or the modulus of the wave, as an image"
-    if content.dtype.kind not in "biuf":
-        return f"does not hold numbers but {content.dtype}; an image of integers or floats is needed"
-    if len(shape) < 2:
-        return f"is {len(shape)}-D with {int(np.prod(shape))} values, like a spectrum; an image is needed"
-    frames = f"{shape[0]} frames of {_sides(shape[1:])}" if len(shape) == 3 else f"{len(shape)}-D data"
-    return (
-        f"holds {frames} (shape {content.shape}), and series are not analysed yet; save single frames, "
-        "or the mean of the aligned frames, as files of their own"
-    )
-
-
-def _grey_image(data: AnyArray) -> Float32Array:
-    """Check the pixels of an image and return them as float32."""
-    data = _without_colour(data.squeeze())
-    if min(data.shape) < MINIMUM_SIDE:
-        raise MicrographError(
-            f"is too small: {_sides(data.shape)}; at least {MINIMUM_SIDE} px a side are needed"
-        )
-    with np.errstate(over="ignore", invalid="ignore"):
-        image = np.ascontiguousarray(data, dtype=np.float32)
-    bad = int(image.size - np.count_nonzero(np.isfinite(image)))
-    if bad:
-        raise MicrographError(
-            f"has {bad} of {image.size} pixels that are NaN or infinite; replace or crop them"
-        )
-    if image.min() == image.max():
-        raise MicrographError(f"has no contrast: all its pixels are {image.flat[0]:g}")
-    return image
-
-
-def _without_colour(data: AnyArray) -> AnyArray:
-    """One channel of pixels whose colours are all grey."""
-    if data.ndim == 2:
-        return data
-    # Planar files have the channels first.
-    channels = np.moveaxis(data, 0, -1) if data.shape[0] in (3, 4) and data.shape[-1] not in (3, 4) else data
-    if channels.shape[-1] not in (3, 4):
-        raise MicrographError(f"has {channels.shape[-1]} channels a pixel; convert it to grey")
-    if any(not np.array_equal(channels[..., 0], channels[..., k]) for k in (1, 2)):
-        raise MicrographError("is a colour image; convert it to grey")
-    return channels[..., 0]
 
 
 @contextmanager

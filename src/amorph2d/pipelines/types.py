@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
     from plotly.graph_objects import Figure as PlotlyFigure
 
     from amorph2d.datasets.micrographs import MicrographLoader
@@ -23,17 +25,19 @@ if TYPE_CHECKING:
     from amorph2d.report.view import MicrographView
 
     Appearances = list[Appearance]
+    Mask = NDArray[np.uint8]
 else:
     Figure = PlotlyFigure = Any
     MicrographLoader = SimulatedSet = RecordLoader = TableLoader = Any
     Evaluation = FittedNetwork = TrainedNetwork = MicrographView = Any
-    Appearances = Measured = Any
+    Appearances = Mask = Measured = Any
 
 __all__ = [
     "Appearances",
     "Evaluation",
     "Figure",
     "FittedNetwork",
+    "Mask",
     "Measured",
     "MicrographLoader",
     "MicrographView",

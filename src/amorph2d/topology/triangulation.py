@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import Delaunay, QhullError
 
 from amorph2d.arrays import FloatArray, IntArray
 from amorph2d.topology.periodic import pad_with_images
+
+_MANY = 2000  # points from which on insertion is the faster way
 
 
 def delaunay_edges(points: FloatArray, box: FloatArray | None) -> IntArray:
@@ -63,10 +66,46 @@ def _circles_lie_within(corners: FloatArray, low: float, high: FloatArray) -> bo
 
 def _triangulate(points: FloatArray) -> IntArray:
     """Return Delaunay triangles, (T, 3); where points coincide the first of them stands for all."""
+    if len(points) >= _MANY:
+        triangles = _triangulate_many(points)
+        if triangles is not None:
+            return triangles
     triangulation = Delaunay(points)
     first = np.arange(len(points))
     np.minimum.at(first, triangulation.coplanar[:, 2], triangulation.coplanar[:, 0])
     return first[triangulation.simplices]
+
+
+def _triangulate_many(points: FloatArray) -> IntArray | None:
+    """Return Delaunay triangles, (T, 3), by exact predicates and insertion; None where points coincide.
+
+    Several times as fast as Qhull, as each point is inserted near the one before it.
+    """
+    import startinpy
+
+    order = _along_curve(points)
+    triangulation = startinpy.DT()
+    triangulation.snap_tolerance = 1e-9
+    triangulation.insert(np.column_stack([points[order], np.zeros(len(points))]), insertionstrategy="AsIs")
+    if triangulation.number_of_vertices() != len(points):
+        return None
+    # Vertex 0 is the point at infinity.
+    triangles: IntArray = order[triangulation.triangles.astype(np.int64) - 1]
+    return triangles
+
+
+def _along_curve(points: FloatArray) -> IntArray:
+    """Return an order in which points follow one another closely: along Morton's curve."""
+    low, extent = points.min(axis=0), max(float(np.ptp(points, axis=0).max()), 1e-12)
+    x, y = ((points - low) * ((2**16 - 1) / extent)).astype(np.uint64).T
+    return np.argsort(_spread(x) | (_spread(y) << np.uint64(1)), kind="stable").astype(np.int64)
+
+
+def _spread(number: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Put a zero between every two of the lowest 16 bits of numbers."""
+    for shift, mask in ((8, 0x00FF00FF), (4, 0x0F0F0F0F), (2, 0x33333333), (1, 0x55555555)):
+        number = (number | (number << np.uint64(shift))) & np.uint64(mask)
+    return number
 
 
 def _sides(triangles: IntArray) -> IntArray:

@@ -2,122 +2,192 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from amorph2d.analysis.config import AnalysisParameters
 from amorph2d.localisation.config import LocalisationParameters
 from amorph2d.pipelines.types import MicrographLoader, RecordLoader, TableLoader, TrainedNetwork
 
 logger = logging.getLogger(__name__)
 
 Record = dict[str, Any]
+Pieces = dict[str, Any]
 ANALYSED, NOT_ANALYSED = "analysed", "not analysed"
+FINGERPRINT = "fingerprint"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A micrograph to analyse, and what is known of it."""
+
+    loader: MicrographLoader
+    calibration: Record
 
 
 def calibrate_micrographs(
     micrographs: Mapping[str, MicrographLoader],
+    network: TrainedNetwork,
     sampling: object,
-    parameters: LocalisationParameters,
+    length_scale: float,
+    localisation: LocalisationParameters,
+    parameters: AnalysisParameters,
 ) -> Iterator[dict[str, Record]]:
     """Read each micrograph, find its sampling and estimate its dose."""
-    from amorph2d.micrographs.calibrate import check_sampling_parameter
+    from amorph2d.micrographs.calibrate import check_length_scale, check_sampling_parameter
+    from amorph2d.pipelines.scheduling import run_tasks
 
-    given = check_sampling_parameter(sampling)
-    for stem, loader in micrographs.items():
-        yield {stem: _calibrate(loader, given, parameters.border)}
+    given, scale = check_sampling_parameter(sampling), check_length_scale(length_scale)
+    shared = (network, given, scale, localisation, parameters)
+    yield {}  # Kedro wants at least one piece
+    for stem, record in run_tasks(calibrate, micrographs, parameters.computing, *shared):
+        if record["status"] != ANALYSED:
+            logger.warning("%s is not analysed: %s", record["file"], record["reason"])
+        yield {stem: record}
 
 
-def _calibrate(loader: MicrographLoader, sampling: float | None, border: float) -> Record:
+def calibrate(
+    loader: MicrographLoader,
+    network: TrainedNetwork,
+    sampling: Any,
+    length_scale: float,
+    localisation: LocalisationParameters,
+    parameters: AnalysisParameters,
+) -> Record:
     """Collect what is known of a micrograph, or why it is not analysed."""
-    from amorph2d.micrographs.calibrate import check_field, recorded_dose, resolve_sampling
+    from amorph2d.analysis.calibration import calibrate_micrograph
     from amorph2d.micrographs.errors import MicrographError
 
     record: Record = {"file": loader.path.name, "status": NOT_ANALYSED, "reason": ""}
     try:
         micrograph = loader()
         record |= {"sha256": micrograph.sha256}
-        record |= dict(zip(("rows", "columns"), micrograph.image.shape, strict=True))
-        steps, source = resolve_sampling(micrograph, parameter=sampling, table=loader.sampling_table)
-        check_field(micrograph, steps, border=border)
+        record |= calibrate_micrograph(
+            micrograph,
+            parameter=sampling,
+            table=loader.sampling_table,
+            length_scale=length_scale,
+            network=network,
+            localisation=localisation,
+            parameters=parameters,
+        )
     except MicrographError as error:
-        logger.warning("%s is not analysed: %s", loader.path.name, error)
         return record | {"reason": str(error)}
-    return record | {
-        "status": ANALYSED,
-        "sampling_y": steps[0],
-        "sampling_x": steps[1],
-        "sampling_source": source,
-        "energy": micrograph.metadata.get("energy"),
-        "dose_per_area": recorded_dose(micrograph, steps),
-    }
+    return record | {"status": ANALYSED}
 
 
-def locate_sites(
+def analyse_micrographs(
     micrographs: Mapping[str, MicrographLoader],
     calibrations: Mapping[str, RecordLoader],
-    network: TrainedNetwork,
-    parameters: LocalisationParameters,
-) -> Iterator[tuple[dict[str, pd.DataFrame], dict[str, Record]]]:
-    """Locate the sites of each calibrated micrograph and compare it with the training domain."""
-    yield {}, {}  # Kedro wants at least one piece, also where no micrograph could be read
+    finished: Mapping[str, Record],
+    sites: TrainedNetwork,
+    monolayer: TrainedNetwork,
+    pores: TrainedNetwork,
+    illumination: TrainedNetwork,
+    region: object,
+    localisation: LocalisationParameters,
+    parameters: AnalysisParameters,
+) -> Iterator[tuple[Pieces, Pieces, Pieces, Pieces, Pieces, dict[str, Record]]]:
+    """Find the sites of each calibrated micrograph that is not finished; records come last."""
+    from amorph2d.analysis.frame import Networks
+    from amorph2d.pipelines.scheduling import run_tasks
+
+    yield {}, {}, {}, {}, {}, {}  # Kedro wants at least one piece, also where no micrograph could be read
+    networks = Networks(sites, monolayer, pores, illumination)
+    common = _common_marks(networks, region, localisation, parameters)
+    tasks, marks = {}, {}
     for stem, loader in micrographs.items():
         calibration = calibrations[stem]()
         if calibration["status"] == ANALYSED:
-            yield _locate(stem, loader, calibration, network, parameters)
+            marks[stem] = _fingerprint(common, calibration)
+            if finished.get(stem, {}).get(FINGERPRINT) != marks[stem]:
+                tasks[stem] = Task(loader, calibration)
+    if len(tasks) < len(marks):
+        logger.info("%d of %d micrographs are finished", len(marks) - len(tasks), len(marks))
+    shared = (networks, region, localisation, parameters)
+    for stem, (found, record) in run_tasks(analyse, tasks, parameters.computing, *shared):
+        if record["status"] != ANALYSED:
+            logger.warning("%s is not analysed: %s", tasks[stem].loader.path.name, record["reason"])
+        pieces = [{stem: piece} if piece is not None else {} for piece in found]
+        figure = {f"{stem}.png": figure for figure in found[-1:] if figure is not None}
+        yield (*pieces[:-1], figure, {stem: record | {FINGERPRINT: marks[stem]}})
 
 
-def _locate(
-    stem: str,
-    loader: MicrographLoader,
-    calibration: Record,
-    network: TrainedNetwork,
-    parameters: LocalisationParameters,
-) -> tuple[dict[str, pd.DataFrame], dict[str, Record]]:
-    """Sites of one micrograph and what is noted about them; without sites where it went wrong."""
-    from amorph2d.localisation.locate import locate_sites
-    from amorph2d.micrographs.calibrate import check_domain, contrast_polarity
+def analyse(
+    task: Task,
+    networks: Any,
+    region: object,
+    localisation: LocalisationParameters,
+    parameters: AnalysisParameters,
+) -> tuple[list[Any], Record]:
+    """Analyse one micrograph: its sites, drift, masks, windows and twin, None for what there is not."""
+    from amorph2d.analysis.micrograph import analyse_micrograph
+    from amorph2d.micrographs.regions import region_of
     from amorph2d.micrographs.scores import score_against_truth
 
+    loader, calibration = task.loader, task.calibration
     sampling = (calibration["sampling_y"], calibration["sampling_x"])
     try:
-        image = loader().image
-        sites = locate_sites(image, sampling=sampling, network=network, parameters=parameters)
+        micrograph = loader()
+        shape = micrograph.frame(0).shape
+        found = analyse_micrograph(
+            micrograph,
+            calibration=calibration,
+            networks=networks,
+            localisation=localisation,
+            parameters=parameters,
+            region=region_of(loader.path, region, shape=shape, sampling=sampling),
+        )
         truth = loader.truth()
     except Exception as error:  # whatever is wrong with one micrograph, the others go on
-        logger.warning(
-            "%s is not analysed: %s", loader.path.name, error, exc_info=not isinstance(error, ValueError)
-        )
-        return {}, {stem: {"status": NOT_ANALYSED, "reason": str(error)}}
-    atoms, rings = (sites.loc[sites["kind"] == kind, ["x", "y"]].to_numpy() for kind in ("atom", "ring"))
-    known = {
-        "sampling": sampling,
-        "dose_per_area": calibration["dose_per_area"],
-        "energy": calibration["energy"],
-    }
-    outside = check_domain(known, network.metadata.get("training_domain", {}))
-    for reason in outside:
-        logger.warning("%s: %s", loader.path.name, reason)
-    name, version = (network.metadata.get(key, "?") for key in ("registered_name", "version"))
-    record: Record = {
-        "polarity": contrast_polarity(image, atoms, rings, sampling),
-        "in_domain": not outside,
-        "domain_reason": "; ".join(outside),
-        "network": f"{name}/{version}",
-        "network_sha256": network.sha256,
-    }
+        if not isinstance(error, ValueError):
+            logger.warning("%s", loader.path.name, exc_info=True)
+        return [None] * 5, {"status": NOT_ANALYSED, "reason": str(error) or type(error).__name__}
+    record = {"status": ANALYSED} | found.record
     if truth is not None:
-        extent = ((image.shape[1] - 1) * sampling[1], (image.shape[0] - 1) * sampling[0])
-        record |= score_against_truth(sites, truth, extent=extent, border=parameters.border)
-    return {stem: sites}, {stem: record}
+        extent = ((shape[1] - 1) * sampling[1], (shape[0] - 1) * sampling[0])
+        record |= score_against_truth(found.sites, truth, extent=extent, border=localisation.border)
+    figure = None
+    if found.twin is not None:
+        from amorph2d.plotting.twin import twin_figure
+
+        figure = twin_figure(micrograph.frame(0), found.twin)
+    return [found.sites, found.drift, found.masks, found.windows, figure], record
+
+
+def _common_marks(
+    networks: Any, region: object, localisation: LocalisationParameters, parameters: AnalysisParameters
+) -> Record:
+    """Return what decides the results of every micrograph."""
+    from amorph2d import __version__
+
+    return {
+        "networks": {"sites": networks.sites.sha256}
+        | {task: network.sha256 for task, network in networks.of_areas().items()}
+        | {"illumination": networks.illumination.sha256},
+        "localisation": localisation.model_dump(mode="json", exclude={"tile_size", "batch_size"}),
+        "analysis": parameters.model_dump(mode="json", exclude={"computing"}),
+        "region": region,
+        "code_version": __version__,
+    }
+
+
+def _fingerprint(common: Record, calibration: Record) -> str:
+    """Return a checksum of what decides the results of a micrograph."""
+    text = json.dumps(common | {"calibration": calibration}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def conclude_calibration(
     micrographs: Mapping[str, MicrographLoader],
     calibrations: Mapping[str, RecordLoader],
-    locations: Mapping[str, RecordLoader],
+    analyses: Mapping[str, RecordLoader],
     sites: Mapping[str, TableLoader],
 ) -> pd.DataFrame:
     """Put together one row per file of this run: what is known of it, and whether it was analysed."""
@@ -128,23 +198,15 @@ def conclude_calibration(
     for stem in micrographs:
         record = {"micrograph": stem} | calibrations[stem]()
         if record["status"] == ANALYSED:
-            record |= locations[stem]()
+            analysis = analyses[stem]()
+            warnings = [record.get("warnings"), analysis.get("warnings")]
+            record |= analysis | {"warnings": "; ".join(each for each in warnings if each)}
+            record.pop(FINGERPRINT, None)
         if record["status"] == ANALYSED:
-            found = sites[stem]()
-            record |= {f"n_{kind}s": int((found["kind"] == kind).sum()) for kind in ("atom", "ring")}
-            record["warnings"] = _warning(record, found) or ""
-            if record["warnings"]:
-                logger.warning("%s: %s", record["file"], record["warnings"])
+            kinds = sites[stem]()["kind"]
+            record |= {f"n_{kind}s": int((kinds == kind).sum()) for kind in ("atom", "ring")}
+            for reason in filter(None, (record["domain_reason"], record["warnings"])):
+                logger.warning("%s: %s", record["file"], reason)
         rows.append(record | {"code_version": __version__})
     table = pd.DataFrame(rows)
     return table.reindex(columns=[*CALIBRATION_COLUMNS, *table.columns.difference(list(CALIBRATION_COLUMNS))])
-
-
-def _warning(record: Record, sites: pd.DataFrame) -> str | None:
-    """Say what makes the sites of a micrograph doubtful, if anything does."""
-    from amorph2d.micrographs.calibrate import check_bond_length, typical_spacing
-
-    if record["n_atoms"] == 0:
-        return "no atoms were found: check the sampling and the image"
-    spacing = typical_spacing(sites.loc[sites["kind"] == "atom", ["x", "y"]])
-    return check_bond_length((record["sampling_y"], record["sampling_x"]), spacing)

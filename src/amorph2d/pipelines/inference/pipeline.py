@@ -4,28 +4,52 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline, node, pipeline
 
-from amorph2d.pipelines.inference.nodes import calibrate_micrographs, conclude_calibration, locate_sites
+from amorph2d.pipelines.inference.nodes import (
+    analyse_micrographs,
+    calibrate_micrographs,
+    conclude_calibration,
+)
+
+LOCALISATION, ANALYSIS = "params:localisation", "params:analysis"
 
 
 def create_pipeline(**_: object) -> Pipeline:
-    """Create the inference pipeline: read and calibrate, locate sites, conclude."""
+    """Create the inference pipeline: read and calibrate, analyse, conclude."""
     return pipeline(
         [
             node(
                 calibrate_micrographs,
-                inputs=["micrographs", "params:sampling", "params:localisation"],
+                inputs=[
+                    "micrographs",
+                    "champion_sites",
+                    "params:sampling",
+                    "params:length_scale",
+                    LOCALISATION,
+                    ANALYSIS,
+                ],
                 outputs="calibrations",
                 name="calibrate_micrographs",
             ),
             node(
-                locate_sites,
-                inputs=["micrographs", "calibrations", "champion_sites", "params:localisation"],
-                outputs=["sites", "locations"],
-                name="locate_sites",
+                analyse_micrographs,
+                inputs=[
+                    "micrographs",
+                    "calibrations",
+                    "finished_analyses",
+                    "champion_sites",
+                    "champion_monolayer",
+                    "champion_pores",
+                    "champion_illumination",
+                    "params:region",
+                    LOCALISATION,
+                    ANALYSIS,
+                ],
+                outputs=["sites", "drift", "masks", "windows", "twins", "analyses"],
+                name="analyse_micrographs",
             ),
             node(
                 conclude_calibration,
-                inputs=["micrographs", "calibrations", "locations", "sites"],
+                inputs=["micrographs", "calibrations", "analyses", "sites"],
                 outputs="calibration",
                 name="conclude_calibration",
             ),

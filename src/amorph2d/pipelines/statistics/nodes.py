@@ -11,13 +11,14 @@ import pandas as pd
 from amorph2d.arrays import as_records
 from amorph2d.localisation.config import LocalisationParameters
 from amorph2d.measures.config import StatisticsParameters
-from amorph2d.pipelines.types import Figure, MicrographLoader, MicrographView, PlotlyFigure
+from amorph2d.pipelines.types import Figure, Mask, MicrographLoader, MicrographView, PlotlyFigure
 
 if TYPE_CHECKING:
-    from amorph2d.measures.window import RectangularWindow
+    from amorph2d.measures.window import Window
 
 Tables = Mapping[str, Callable[[], pd.DataFrame]]
 Table = dict[str, pd.DataFrame]
+Masks = Mapping[str, Callable[[int], Mask]]
 
 
 def _analysed(calibration: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -25,15 +26,27 @@ def _analysed(calibration: pd.DataFrame) -> Iterator[dict[str, Any]]:
     yield from as_records(calibration[calibration["status"] == "analysed"])
 
 
-def _window(row: Mapping[str, Any], localisation: LocalisationParameters) -> RectangularWindow:
-    """Return the area of a micrograph in which sites are analysable."""
-    from amorph2d.measures.window import analysable_window
+def _windows(row: Mapping[str, Any], windows: Masks) -> Iterator[tuple[int, Window, Window]]:
+    """Yield each frame with the area of the sheet that counts, and with this and the vacuum in it."""
+    from amorph2d.analysis.regions import COUNTED
+    from amorph2d.measures.mask_window import observed_window
 
-    return analysable_window(
-        (int(row["rows"]), int(row["columns"])),
-        (row["sampling_y"], row["sampling_x"]),
-        border=localisation.border,
-    )
+    for frame in range(int(row["n_frames"])):
+        counts = windows[row["micrograph"]](frame)
+        sampling = (row["sampling_y"], row["sampling_x"])
+        yield frame, observed_window(counts == COUNTED, sampling), observed_window(counts > 0, sampling)
+
+
+def _of_frame(table: pd.DataFrame, frame: int) -> pd.DataFrame:
+    """Return the rows of one frame."""
+    return table[table["frame"] == frame]
+
+
+def _scaled(parameters: StatisticsParameters, row: Mapping[str, Any]) -> StatisticsParameters:
+    """Return the parameters with the lengths of the material."""
+    from amorph2d.measures.config import scaled
+
+    return scaled(parameters, float(row["length_scale"]))
 
 
 def find_bonds(
@@ -45,7 +58,7 @@ def find_bonds(
     yield {}, {}  # Kedro wants at least one piece, also where no micrograph could be analysed
     for row in _analysed(calibration):
         found = sites[row["micrograph"]]()
-        bonds = bonds_table(found, parameters)
+        bonds = bonds_table(found, _scaled(parameters, row))
         yield {row["micrograph"]: bonds}, {row["micrograph"]: angles_table(found, bonds)}
 
 
@@ -68,16 +81,20 @@ def find_rings(
 def measure_pairs(
     calibration: pd.DataFrame,
     sites: Tables,
-    localisation: LocalisationParameters,
+    windows: Masks,
     parameters: StatisticsParameters,
 ) -> Iterator[Table]:
-    """Measure the pair distribution of each micrograph."""
+    """Measure the pair distribution of each frame of each micrograph."""
     from amorph2d.measures.tables import pdf_table
 
     yield {}
     for row in _analysed(calibration):
-        stem = row["micrograph"]
-        yield {stem: pdf_table(sites[stem](), _window(row, localisation), parameters)}
+        found = sites[row["micrograph"]]()
+        parts = [
+            pdf_table(_of_frame(found, frame), window, _scaled(parameters, row))
+            for frame, window, _ in _windows(row, windows)
+        ]
+        yield {row["micrograph"]: pd.concat(parts, ignore_index=True)}
 
 
 def summarise(
@@ -86,20 +103,25 @@ def summarise(
     bonds: Tables,
     angles: Tables,
     rings: Tables,
-    localisation: LocalisationParameters,
+    ring_atoms: Tables,
+    windows: Masks,
     parameters: StatisticsParameters,
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """Summarise each micrograph and all together, with intervals."""
+    """Summarise each frame of each micrograph and all together, with intervals."""
+    from amorph2d.measures.ring_counts import corner_boxes, ring_weights
     from amorph2d.measures.summary import count_in_blocks, summary_table
 
-    counts = {
-        row["micrograph"]: count_in_blocks(
-            *(tables[row["micrograph"]]() for tables in (sites, bonds, angles, rings)),
-            window=_window(row, localisation),
-            block=parameters.intervals.block,
-        )
-        for row in _analysed(calibration)
-    }
+    counts = {}
+    for row in _analysed(calibration):
+        tables = [each[row["micrograph"]]() for each in (sites, bonds, angles, rings)]
+        block = _scaled(parameters, row).intervals.block
+        parts = []
+        for frame, window, seen in _windows(row, windows):
+            *own, corners = (_of_frame(table, frame) for table in (*tables, ring_atoms[row["micrograph"]]()))
+            weights = ring_weights(corner_boxes(own[3], corners, own[0]), seen)
+            counted = count_in_blocks(*own, window=window, block=block, weights=weights)
+            parts.append(counted.assign(frame=np.int32(frame)))
+        counts[row["micrograph"]] = pd.concat(parts, ignore_index=True)
     rng = np.random.default_rng(parameters.intervals.seed)
     summary = summary_table(counts, parameters.intervals, rng)
     return summary, as_records(summary)
@@ -138,7 +160,7 @@ def _view(row: Mapping[str, Any], loader: MicrographLoader, *tables: pd.DataFram
     }
     return MicrographView(
         stem=row["micrograph"],
-        image=loader().image,
+        image=loader().frame(0),
         sampling=(row["sampling_y"], row["sampling_x"]),
         sites=sites,
         bonds=bonds,
@@ -151,10 +173,24 @@ def _view(row: Mapping[str, Any], loader: MicrographLoader, *tables: pd.DataFram
     )
 
 
+def export_structures(
+    calibration: pd.DataFrame, sites: Tables, rings: Tables, ring_atoms: Tables
+) -> Iterator[tuple[dict[str, list[Any]], dict[str, dict[str, Any]]]]:
+    """Write atoms and rings in the formats of other programs."""
+    from amorph2d.measures.exports import rings_to_geojson, sites_to_atoms
+
+    yield {}, {}
+    for row in _analysed(calibration):
+        stem, found = row["micrograph"], sites[row["micrograph"]]()
+        extent = (row["columns"] * row["sampling_x"], row["rows"] * row["sampling_y"])
+        frames = [sites_to_atoms(found, extent=extent, frame=frame) for frame in range(int(row["n_frames"]))]
+        yield {stem: frames}, {stem: rings_to_geojson(rings[stem](), ring_atoms[stem](), found)}
+
+
 def plot_distributions(
     views: list[MicrographView], summary: pd.DataFrame
-) -> tuple[PlotlyFigure, PlotlyFigure, PlotlyFigure, PlotlyFigure]:
-    """Draw bond lengths, angles, ring fractions and g(r) of all micrographs together."""
+) -> tuple[PlotlyFigure, PlotlyFigure, PlotlyFigure, PlotlyFigure, Figure, Figure]:
+    """Draw bond lengths, angles, ring fractions and g(r) of all micrographs together; twice for print."""
     from amorph2d.measures.pair_distribution import pool_pair_distributions
     from amorph2d.plotting.distributions import (
         angle_histogram,
@@ -163,16 +199,21 @@ def plot_distributions(
         ring_fractions,
         ring_size_bars,
     )
+    from amorph2d.plotting.publication import distributions_figure
     from amorph2d.report.view import counted_angles, counted_lengths
 
     lengths = np.concatenate([np.empty(0), *(counted_lengths(view) for view in views)])
     angles = np.concatenate([np.empty(0), *(counted_angles(view) for view in views)])
     pooled = as_records(summary)[-1]
+    pairs = pool_pair_distributions([view.pdf for view in views])
+    printed = distributions_figure(lengths, angles, ring_fractions(pooled), pairs)
     return (
         bond_length_histogram(lengths),
         angle_histogram(angles),
         ring_size_bars(ring_fractions(pooled)),
-        pair_distribution_plot(pool_pair_distributions([view.pdf for view in views])),
+        pair_distribution_plot(pairs),
+        printed,
+        printed,
     )
 
 

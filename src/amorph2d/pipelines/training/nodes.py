@@ -14,6 +14,8 @@ from amorph2d.pipelines.types import Evaluation, Figure, FittedNetwork, Simulate
 
 logger = logging.getLogger(__name__)
 
+DESCRIBED_IMAGES = 1000  # of the training, by which others are told from them
+
 
 def fit_network(
     simulated: SimulatedSet,
@@ -70,6 +72,7 @@ def evaluate_network(
 
     from amorph2d import __version__
     from amorph2d.learning.describe import polarities, training_domain
+    from amorph2d.learning.domain import describe_images, describe_sites
     from amorph2d.learning.evaluation.evaluate import calibrate_network, evaluate_network
 
     how: dict[str, Any] = {
@@ -77,9 +80,18 @@ def evaluate_network(
         "evaluation": parameters.evaluation,
     }
     network = calibrate_network(fitted, simulated.split("validation"), **how)
+    domain = {
+        "training_images": describe_images(
+            simulated.split("training"), network.config, max_images=DESCRIBED_IMAGES
+        )
+    }
+    if network.config.output == "sites":
+        domain["training_sites"] = describe_sites(
+            network, simulated.split("validation"), localisation=how["localisation"]
+        )
     evaluation = evaluate_network(network, simulated.split("test"), **how)
     seen = simulated.split("training").recipes
-    metadata = {"command": command} | network.metadata
+    metadata = {"command": command} | network.metadata | domain
     metadata |= {
         "training_domain": training_domain(seen),
         "polarities": polarities(seen),

@@ -1,0 +1,1 @@
+"""The analysis of one micrograph, from its pixels to located and judged sites."""

@@ -1,0 +1,1 @@
+"""Positions of atoms fitted to the image itself."""

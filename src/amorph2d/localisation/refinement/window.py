@@ -1,0 +1,109 @@
+"""A window of an image: what the atoms explain of it, and what they leave."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import fft
+
+from amorph2d.arrays import AnyArray, Float32Array, FloatArray
+from amorph2d.localisation.refinement.grid import Grid, Spectra
+from amorph2d.localisation.refinement.splines import sample, spread
+
+_BLOCKS = 3  # means that the smoothed background is interpolated from, per standard deviation
+
+
+class Window:
+    """A window of an image, freed of its slow background.
+
+    Parameters
+    ----------
+    pixels
+        Grey values, (rows, columns).
+    weight
+        Share to which each pixel counts, 0 … 1, (rows, columns).
+    grid
+        Fourier space with room for the window.
+    background
+        Standard deviation of the Gaussian whose mean is the slow background [Å].
+    """
+
+    def __init__(self, pixels: Float32Array, weight: Float32Array, grid: Grid, *, background: float) -> None:
+        self.grid, self.weight = grid, weight
+        self.values = pixels - slow_background(pixels, grid.sampling, background)
+        self.covered = float(np.vdot(weight, weight)) * grid.area
+
+    def pixels_of(self, positions: FloatArray) -> FloatArray:
+        """Return (row, column) of positions (N, 2) from the first pixel [Å]."""
+        return np.ascontiguousarray(positions[:, ::-1] / np.array(self.grid.sampling))
+
+    def weights_at(self, positions: FloatArray) -> FloatArray:
+        """Return the weights of the pixels at positions, 0 outside."""
+        pixels = np.rint(self.pixels_of(positions)).astype(np.int64)
+        is_inside = ((pixels >= 0) & (pixels < self.weight.shape)).all(axis=1)
+        weights = np.zeros(len(pixels))
+        weights[is_inside] = self.weight[pixels[is_inside, 0], pixels[is_inside, 1]]
+        return weights
+
+    def sources(self, positions: FloatArray, strengths: FloatArray) -> AnyArray:
+        """Return the spectrum of point sources, still without the prefilter."""
+        values = np.zeros(self.grid.shape, dtype=np.float32)
+        spread(values, self.pixels_of(positions), strengths)
+        return fft.rfft2(values, workers=1)
+
+    def residual(self, spectra: Spectra | None, sources: AnyArray | None) -> AnyArray:
+        """Return the spectrum of what the atoms leave of the image where it counts."""
+        rows, columns = self.values.shape
+        left = np.zeros(self.grid.shape, dtype=np.float32)
+        left[:rows, :columns] = self.values
+        if spectra is not None and sources is not None:
+            left -= fft.irfft2(sources * spectra.model, s=self.grid.shape, workers=1, overwrite_x=True)
+        left[:rows, :columns] *= self.weight
+        left[rows:], left[:, columns:] = 0, 0
+        spectrum: AnyArray = fft.rfft2(left, workers=1, overwrite_x=True)
+        spectrum *= np.float32(self.grid.area)
+        return spectrum
+
+    def correlated(self, spectra: Spectra, residual: AnyArray) -> Float32Array:
+        """Return the splines of the residual's correlation with the atom, over the noise."""
+        return self._inverse(residual * spectra.matched)
+
+    def whitened(self, spectra: Spectra, residual: AnyArray) -> Float32Array:
+        """Return the residual with noise of power 1 per area, (rows, columns) [1/Å]."""
+        rows, columns = self.values.shape
+        return self._inverse(residual * spectra.whitening)[:rows, :columns]
+
+    def _inverse(self, spectrum: AnyArray) -> Float32Array:
+        """Return what has a spectrum."""
+        values: Float32Array = fft.irfft2(spectrum, s=self.grid.shape, workers=1, overwrite_x=True)
+        values *= np.float32(1 / self.grid.area)
+        return values
+
+    def sampled(self, splines: Float32Array, positions: FloatArray) -> FloatArray:
+        """Return value and slopes along x and y [1/Å] of splines at positions, (N, 3)."""
+        result = np.empty((len(positions), 3))
+        sample(splines, self.pixels_of(positions), result)
+        result[:, 1] /= self.grid.sampling[1]
+        result[:, 2] /= self.grid.sampling[0]
+        return result
+
+
+def slow_background(pixels: Float32Array, sampling: tuple[float, float], sigma: float) -> Float32Array:
+    """Return the mean of `pixels` under a Gaussian of `sigma` [Å], normalised at the edges."""
+    (put_y, mean_y), (put_x, mean_x) = (
+        _smoother(size, step, sigma) for size, step in zip(pixels.shape, sampling, strict=True)
+    )
+    return np.asarray(put_y @ (mean_y @ pixels @ mean_x.T) @ put_x.T)
+
+
+def _smoother(size: int, step: float, sigma: float) -> tuple[Float32Array, Float32Array]:
+    """Return what interpolates and what smooths means of blocks along an axis, (size, B) and (B, size)."""
+    block = max(int(sigma / step / _BLOCKS), 1)
+    starts = np.arange(0, size, block)
+    counts = np.minimum(starts + block, size) - starts
+    centres = (starts + (counts - 1) / 2) * step
+    weights = np.exp(-0.5 * ((centres[:, None] - centres[None, :]) / sigma) ** 2)
+    weights /= (weights @ counts)[:, None]
+    smooth = np.repeat(weights, counts, axis=1)
+    places = np.arange(size) * step
+    put = np.column_stack([np.interp(places, centres, row) for row in np.eye(len(centres))])
+    return put.astype(np.float32), smooth.astype(np.float32)

@@ -1,0 +1,396 @@
+"""The sampling of a micrograph that states none, from its spectrum and the network located in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from amorph2d.arrays import AnyArray, Float32Array, FloatArray, as_image
+from amorph2d.micrographs.errors import MicrographError
+from amorph2d.micrographs.lattice import Lattice, fit_lattice
+from amorph2d.micrographs.spectrum import (
+    LARGEST_SIDE,
+    LIMITS,
+    Candidate,
+    first_order_share,
+    scaled_limits,
+    spectrum_candidates,
+)
+from amorph2d.units import Sampling, as_sampling
+
+Locate = Callable[[Float32Array, float], pd.DataFrame]
+"""Locates the sites of an image, (rows, columns), of a sampling [Å/px]: the columns kind, x, y [Å]."""
+
+FIELD = 42.0
+"""Side of the part of an image that a network is located in, in bond lengths."""
+
+_TOLERANCE = 0.15
+_ATOM_AREA = 0.75 * math.sqrt(3)  # area of an atom of a honeycomb, in squares of the bond length
+_BESIDE = 1.35  # of the typical spacing: farther atoms are no neighbours
+_RINGS_BESIDE = 0.6, 1.5  # distances of an atom's three ring centres, in typical spacings
+_EDGE = 1.6  # atoms closer to the edge lack neighbours; in bond lengths
+_LEAST_ATOMS = 12
+_TURNS = 4  # of locating at a better sampling
+_SETTLED = 0.008
+_SAME = 0.08  # candidates closer than this are one
+_CONVINCING = 0.3
+_CLEAR = 0.6  # a score from which on no other sampling is looked for
+_SCAN = 1.2  # ratio of the samplings that are tried where the spectrum shows none
+_NETWORK_ERROR = 0.01  # of a sampling from bonds, relative, beside their spread
+_MISFIT = 0.1  # deviation of the bonds from the expected ones that a score falls off with
+_AGREEMENT = 0.03  # deviation up to which a reciprocal lattice is that of the located network
+_LEAST_PEAKS = 3
+_CRYSTALLINE = 0.5  # share of the power in the peaks of one lattice
+_CHANCE_SCORE = 0.15  # of networks located where there are none
+_PIXELS_PER_BOND = 5.0
+
+
+@dataclass(frozen=True)
+class SamplingEstimate:
+    """A sampling estimated from an image.
+
+    Attributes
+    ----------
+    sampling
+        Of pixels as high as wide [Å/px].
+    error
+        One standard error [Å/px].
+    confidence
+        How sure it is that this candidate is right, 0 … 1.
+    candidates
+        What was tried: (sampling [Å/px], score 0 … 1 of the network located with it), best first.
+    method
+        How the value was found, in words.
+    """
+
+    sampling: float
+    error: float
+    confidence: float
+    candidates: tuple[tuple[float, float], ...]
+    method: str
+
+
+@dataclass(frozen=True)
+class NetworkCheck:
+    """How far located sites are a three-coordinated network.
+
+    Attributes
+    ----------
+    score
+        0 … 1: geometric mean of the share of the atoms that have three neighbours and three ring centres
+        beside them, and the share of the area that they cover.
+    bond_length
+        Median over these atoms [Å]; NaN where there are too few.
+    error
+        Its statistical error [Å].
+    """
+
+    score: float
+    bond_length: float
+    error: float
+
+
+_NOTHING = NetworkCheck(0.0, math.nan, math.nan)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A sampling at which the located bonds have the expected length, as far as that could be reached."""
+
+    sampling: float
+    score: float
+    error: float
+
+
+def estimate_sampling(
+    image: ArrayLike, *, bond_length: float, locate: Locate, limits: tuple[float, float] = LIMITS
+) -> SamplingEstimate:
+    """Estimate the sampling of an image of a network with three bonds at each atom.
+
+    The candidates of `spectrum_candidates` are tried one by one: the network's sites are located, and the
+    sampling is changed until their bonds have the expected length. That with the most self-consistent sites
+    wins. If none convinces, samplings all over the limits are tried. Where the spectrum has the peaks of a
+    crystal, its reciprocal lattice refines the value.
+
+    Parameters
+    ----------
+    image
+        Intensities, (rows, columns), at least 64 px a side, with square pixels; of a large one a part is
+        used.
+    bond_length
+        Typical bond length of the material [Å].
+    locate
+        Locates sites; called with a part of the image and its sampling [Å/px], several times.
+    limits
+        Lowest and highest sampling for bonds of 1.42 Å [Å/px]; scaled with `bond_length`.
+
+    Raises
+    ------
+    MicrographError
+        If the image is too small or has no contrast, or no sampling is convincing; then the message says
+        what was tried and how to give the sampling.
+    ValueError
+        If `bond_length` or `limits` are not valid.
+    """
+    low, high = scaled_limits(bond_length, limits)
+    part = crop_for_estimate(image, bond_length=bond_length)
+    allowed = 0.97 * low, 1.03 * high
+    candidates = spectrum_candidates(part, spacing=bond_length, limits=limits)
+    trials: list[_Trial] = []
+    for candidate in candidates:
+        if not _is_tried(candidate.sampling, trials):
+            trials.append(_try(part, candidate.sampling, bond_length, locate, allowed))
+        if max(trial.score for trial in trials) > _CLEAR:
+            break
+    if not trials or max(trial.score for trial in trials) < _CONVINCING:
+        trials += _scan(part, (low, high), bond_length, locate, trials)
+    ranked = _distinct(trials)
+    if not ranked or ranked[0].score < _CONVINCING:
+        raise MicrographError(_not_convincing(ranked, candidates, (low, high)))
+    value, error, method = _refined(part, ranked[0], bond_length)
+    return SamplingEstimate(
+        sampling=value,
+        error=error,
+        confidence=_confidence(ranked),
+        candidates=tuple((trial.sampling, trial.score) for trial in ranked),
+        method=method,
+    )
+
+
+def crop_for_estimate(image: ArrayLike, *, bond_length: float = 1.42) -> Float32Array:
+    """Return the part of an image that its sampling is estimated from, at most 1024 px a side.
+
+    Of a larger image it is the middle or a corner, whichever has the clearest rings or peaks.
+
+    Parameters
+    ----------
+    image
+        Intensities, (rows, columns); it may be a memory map.
+    bond_length
+        Typical bond length of the material [Å].
+    """
+    pixels = image if hasattr(image, "shape") and hasattr(image, "__getitem__") else np.asarray(image)
+    shape = np.shape(pixels)
+    if len(shape) != 2 or max(shape) <= LARGEST_SIDE:
+        return as_image(np.asarray(pixels))
+    sides = [min(n, LARGEST_SIDE) for n in shape]
+    spare = [n - side for n, side in zip(shape, sides, strict=True)]
+    starts = [(spare[0] // 2, spare[1] // 2)]
+    if max(spare) >= LARGEST_SIDE // 2:
+        starts += [(y, x) for y in sorted({0, spare[0]}) for x in sorted({0, spare[1]})]
+    parts = [as_image(np.asarray(pixels[y : y + sides[0], x : x + sides[1]])) for y, x in starts]
+    if len(parts) == 1:
+        return parts[0]
+    return max(parts, key=lambda part: _clearest(part, bond_length))
+
+
+def check_sampling(stated: Sampling, estimate: SamplingEstimate) -> str | None:
+    """Compare a stated sampling with an estimate; return a warning, or None.
+
+    Parameters
+    ----------
+    stated
+        One value or (y, x) [Å/px].
+    estimate
+        From the image.
+
+    Returns
+    -------
+    str or None
+        A warning that names both where they differ by more than 15 %.
+
+    Raises
+    ------
+    ValueError
+        If `stated` is not positive.
+    """
+    value = math.sqrt(math.prod(as_sampling(stated)))
+    deviation = estimate.sampling / value - 1
+    if abs(deviation) <= _TOLERANCE:
+        return None
+    return (
+        f"the stated sampling of {value:.4g} Å/px contradicts the image, whose {estimate.method} means "
+        f"{estimate.sampling:.4g} ± {estimate.error:.1g} Å/px ({100 * deviation:+.0f} %, confidence "
+        f"{estimate.confidence:.2f}); check the calibration"
+    )
+
+
+def check_network(sites: pd.DataFrame, extent: tuple[float, float], *, bond_length: float) -> NetworkCheck:
+    """Judge how far sites are a network with three bonds at each atom.
+
+    Parameters
+    ----------
+    sites
+        Table with the columns kind ("atom" or "ring"), x and y [Å].
+    extent
+        Height and width of the image that they are from [Å].
+    bond_length
+        Typical bond length of the material [Å].
+    """
+    from scipy.spatial import cKDTree
+
+    atoms, rings = (
+        sites.loc[sites["kind"] == kind, ["y", "x"]].to_numpy(dtype=np.float64) for kind in ("atom", "ring")
+    )
+    if len(atoms) < _LEAST_ATOMS or len(rings) < _LEAST_ATOMS // 2:
+        return _NOTHING
+    distances = np.asarray(cKDTree(atoms).query(atoms, k=5)[0])[:, 1:]
+    beside = np.asarray(cKDTree(rings).query(atoms, k=3)[0])
+    typical = float(np.median(distances[:, :2]))
+    is_inside = _is_inside(atoms, extent, _EDGE * bond_length)
+    is_good = (distances[:, 2] < _BESIDE * typical) & (distances[:, 3] > _BESIDE * typical)
+    is_good &= (beside[:, 0] > _RINGS_BESIDE[0] * typical) & (beside[:, 2] < _RINGS_BESIDE[1] * typical)
+    is_good &= is_inside
+    n_good = int(np.count_nonzero(is_good))
+    inner = math.prod(max(side - 2 * _EDGE * bond_length, 0.0) for side in extent)
+    if n_good < _LEAST_ATOMS or inner == 0:
+        return _NOTHING
+    covered = min(n_good * _ATOM_AREA * typical**2 / inner, 1.0)
+    bonds = distances[is_good, :3]
+    length = float(np.median(bonds))
+    spread = 1.4826 * float(np.median(np.abs(bonds - length)))
+    # Each bond is there twice.
+    error = 1.25 * spread / math.sqrt(bonds.size / 2)
+    return NetworkCheck(math.sqrt(n_good / np.count_nonzero(is_inside) * covered), length, error)
+
+
+def _is_inside(points: FloatArray, extent: tuple[float, float], margin: float) -> AnyArray:
+    """Say which points, y then x, are farther than a margin from the edges."""
+    return np.asarray(((points > margin) & (points < np.array(extent) - margin)).all(axis=1))
+
+
+def _clearest(part: Float32Array, bond_length: float) -> float:
+    """How far the best candidate of a part stands out."""
+    if not np.ptp(part) > 0:
+        return 0.0
+    return max((each.score for each in spectrum_candidates(part, spacing=bond_length)), default=0.0)
+
+
+def _try(
+    part: Float32Array, sampling: float, bond_length: float, locate: Locate, allowed: tuple[float, float]
+) -> _Trial:
+    """Locate sites at a sampling, and again at the one that their bonds mean, until it settles."""
+    best = _Trial(sampling, 0.0, 0.0)
+    for _ in range(_TURNS):
+        cut = _clean_part(part, sampling, bond_length)
+        extent = cut.shape[0] * sampling, cut.shape[1] * sampling
+        check = check_network(locate(cut, sampling), extent, bond_length=bond_length)
+        if check.score == 0:
+            break
+        deviation = math.log(bond_length / check.bond_length)
+        score = check.score * math.exp(-0.5 * (deviation / _MISFIT) ** 2)
+        if score > best.score or abs(deviation) < _SETTLED:
+            error = sampling * math.hypot(check.error / check.bond_length, _NETWORK_ERROR, deviation / 4)
+            best = _Trial(sampling * math.exp(deviation), score, error)
+        following = sampling * math.exp(deviation)
+        if abs(deviation) < _SETTLED or not allowed[0] <= following <= allowed[1]:
+            break
+        sampling = following
+    if best.score == 0:
+        return best
+    share = first_order_share(part, best.sampling, spacing=bond_length)
+    return replace(best, score=share * best.score, error=best.error / math.sqrt(best.score))
+
+
+def _scan(
+    part: Float32Array,
+    limits: tuple[float, float],
+    bond_length: float,
+    locate: Locate,
+    trials: list[_Trial],
+) -> list[_Trial]:
+    """Try samplings all over the limits, except for those tried before."""
+    n = math.ceil(math.log(limits[1] / limits[0]) / math.log(_SCAN))
+    found: list[_Trial] = []
+    for sampling in np.geomspace(*limits, n + 1):
+        if min(part.shape) * sampling > (2 * _EDGE + 4) * bond_length and not _is_tried(sampling, trials):
+            found.append(_try(part, float(sampling), bond_length, locate, (0.97 * limits[0], 1.03 * limits[1])))
+    return found
+
+
+def _is_tried(sampling: float, trials: list[_Trial]) -> bool:
+    """Say whether a trial ended close to a sampling."""
+    return any(trial.score > 0 and abs(math.log(sampling / trial.sampling)) < _SAME for trial in trials)
+
+
+def _distinct(trials: list[_Trial]) -> list[_Trial]:
+    """Sort trials by score, and leave out those that ended where a better one did."""
+    kept: list[_Trial] = []
+    for trial in sorted(trials, key=lambda trial: -trial.score):
+        if all(abs(math.log(trial.sampling / other.sampling)) > _SAME for other in kept):
+            kept.append(trial)
+    return kept
+
+
+def _clean_part(part: Float32Array, sampling: float, bond_length: float) -> Float32Array:
+    """Cut the field out in which waves of the network's first spacing prevail over slower ones."""
+    from scipy.ndimage import gaussian_filter, uniform_filter
+
+    side = math.ceil(FIELD * bond_length / sampling)
+    if max(part.shape) <= side:
+        return part
+    block = max(int(bond_length / sampling / _PIXELS_PER_BOND), 1)
+    small = _block_means(part, block)
+    scale = bond_length / (sampling * block)
+    smooth = gaussian_filter(small, 0.25 * scale)
+    slow = gaussian_filter(smooth, 0.8 * scale)
+    size = max(min(side // block, min(small.shape)), 1)
+    band, rest = (
+        uniform_filter(values**2, size, mode="nearest") for values in (smooth - slow, slow - np.median(slow))
+    )
+    ratio = band / (rest + band + 1e-30)
+    heights = [max(min(side, n) // block, 1) for n in part.shape]
+    inner = tuple(
+        slice(h // 2, max(n - (h - h // 2), h // 2) + 1) for n, h in zip(small.shape, heights, strict=True)
+    )
+    place = np.unravel_index(int(np.argmax(ratio[inner])), ratio[inner].shape)
+    starts = [min(int(k) * block, max(n - side, 0)) for k, n in zip(place, part.shape, strict=True)]
+    return part[starts[0] : starts[0] + side, starts[1] : starts[1] + side]
+
+
+def _block_means(image: Float32Array, block: int) -> Float32Array:
+    """Average blocks of pixels; what is left over at the far edges is dropped."""
+    rows, columns = (n // block for n in image.shape)
+    cut = image[: rows * block, : columns * block]
+    return np.asarray(cut.reshape(rows, block, columns, block).mean(axis=(1, 3)), dtype=np.float32)
+
+
+def _refined(part: Float32Array, trial: _Trial, bond_length: float) -> tuple[float, float, str]:
+    """Combine a trial with the reciprocal lattice, if there is one that agrees."""
+    lattice = fit_lattice(part, trial.sampling, spacing=bond_length)
+    if lattice is None or not _agrees(lattice, trial):
+        return trial.sampling, trial.error, "located network"
+    weights = np.array([trial.error, lattice.error]) ** -2.0
+    value = float(np.average([trial.sampling, lattice.sampling], weights=weights))
+    return value, float(weights.sum() ** -0.5), "located network and reciprocal lattice"
+
+
+def _agrees(lattice: Lattice, trial: _Trial) -> bool:
+    """Say whether a reciprocal lattice is complete and that of a located network."""
+    is_crystal = lattice.n_peaks >= _LEAST_PEAKS and lattice.share > _CRYSTALLINE
+    return is_crystal and abs(lattice.sampling / trial.sampling - 1) < _AGREEMENT
+
+
+def _confidence(ranked: list[_Trial]) -> float:
+    """Compare the score of the best candidate with the others', and with what chance reaches."""
+    others = sum(trial.score**2 for trial in ranked[1:2]) + _CHANCE_SCORE**2
+    return ranked[0].score ** 2 / (ranked[0].score ** 2 + others)
+
+
+def _not_convincing(
+    ranked: list[_Trial], candidates: list[Candidate], limits: tuple[float, float]
+) -> str:
+    """Say what was tried and what to do."""
+    tried = ", ".join(f"{each.sampling:.3g}" for each in candidates) or "none"
+    best = f"; the best network, at {ranked[0].sampling:.3g} Å/px, scores {ranked[0].score:.2f}" if ranked else ""
+    return (
+        f"the sampling could not be estimated from the image: at none of the spectrum's candidates ({tried} "
+        f"Å/px) nor elsewhere from {limits[0]:.3g} to {limits[1]:.3g} Å/px is there a convincing network"
+        f"{best} (at least {_CONVINCING:g} needed). Give the sampling in Å/px: the parameter sampling, a line "
+        "'file,sampling' in sampling.csv next to the image, or a calibration in the file itself"
+    )
