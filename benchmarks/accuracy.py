@@ -100,7 +100,9 @@ def report_images(rows: list[dict[str, Any]]) -> None:
     good = images[(images["bound"] <= LARGEST_BOUND) & (table["bounded"] > 0)]
     shown = ["atom F1", "ring F1", "atom RMSE", "bound", "RMSE/bound", *(f"Δ{k}" for k in range(4, 9))]
     print(f"\nsingle images: {len(good)} of {len(images)} with a bound of at most {LARGEST_BOUND} Å")
-    print(good[shown].describe().loc[["min", "50%", "max"]].to_string(float_format=lambda value: f"{value:.3f}"))
+    print(
+        good[shown].describe().loc[["min", "50%", "max"]].to_string(float_format=lambda value: f"{value:.3f}")
+    )
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ SCIENCE = (
     "topology",
     "measures",
     "micrographs",
+    "series",
     "plotting",
     "report",
     "twin",
@@ -97,5 +98,6 @@ def test_kedro_can_validate_the_parameters_of_every_node():
         *(f"params:{task}.training" for task in ("sites", "monolayer", "pores", "illumination")),
         "params:finetuning",
         "params:localisation",
+        "params:analysis",
         "params:statistics",
     }

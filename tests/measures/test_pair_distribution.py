@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from amorph2d.measures import pair_distribution as module
-from amorph2d.measures.pair_distribution import pair_distribution, pool_pair_distributions
 from amorph2d.measures.mask_window import MaskWindow
+from amorph2d.measures.pair_distribution import pair_distribution, pool_pair_distributions
 from amorph2d.measures.window import RectangularWindow
 from strategies import BOND, honeycomb, rotate
 

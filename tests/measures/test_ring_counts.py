@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from amorph2d.measures.ring_counts import ring_bounding_boxes, ring_fractions_corrected, ring_weights
 from amorph2d.measures.mask_window import MaskWindow
+from amorph2d.measures.ring_counts import ring_bounding_boxes, ring_fractions_corrected, ring_weights
 from amorph2d.measures.window import RectangularWindow
 from amorph2d.structures.bond_switching import bond_switched_network
 from amorph2d.topology.bonds import delaunay_bonds

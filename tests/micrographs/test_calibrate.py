@@ -5,8 +5,8 @@ import pytest
 
 from amorph2d.micrographs.calibrate import (
     check_bond_length,
-    check_length_scale,
     check_field,
+    check_length_scale,
     check_sampling_parameter,
     contrast_polarity,
     read_sampling_table,

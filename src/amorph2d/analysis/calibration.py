@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from amorph2d.analysis.config import AnalysisParameters
+from amorph2d.arrays import AnyArray
 from amorph2d.localisation.config import LocalisationParameters
 from amorph2d.micrographs.calibrate import (
     AUTO,
@@ -16,7 +17,7 @@ from amorph2d.micrographs.calibrate import (
     recorded_dose,
     resolve_sampling,
 )
-from amorph2d.micrographs.sampling import SamplingEstimate, crop_for_estimate, estimate_sampling
+from amorph2d.micrographs.sampling import SamplingEstimate, estimate_sampling
 
 if TYPE_CHECKING:
     from amorph2d.learning.storage import TrainedNetwork
@@ -65,16 +66,15 @@ def calibrate_micrograph(
     record: dict[str, Any] = dict(zip(("rows", "columns"), image.shape, strict=True))
     record |= {"n_frames": micrograph.n_frames, "length_scale": length_scale, "warnings": ""}
     if parameter == AUTO:
-        part = crop_for_estimate(image, bond_length=parameters.bond_length * length_scale)
 
-        def locate(sampling: float) -> pd.DataFrame:
+        def locate(part: AnyArray, sampling: float) -> pd.DataFrame:
             from amorph2d.localisation.locate import locate_sites
 
             scaled = sampling / length_scale
             sites = locate_sites(part, sampling=(scaled, scaled), network=network, parameters=localisation)
             return sites.assign(x=sites["x"] * length_scale, y=sites["y"] * length_scale)
 
-        estimate = estimate_sampling(part, bond_length=parameters.bond_length * length_scale, locate=locate)
+        estimate = estimate_sampling(image, bond_length=parameters.bond_length * length_scale, locate=locate)
         steps, source = (estimate.sampling, estimate.sampling), "image"
         record["sampling_error"] = estimate.error
         if has_sampling(micrograph, table):

@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from amorph2d.arrays import BoolArray, FloatArray, IntArray, as_points
-from amorph2d.measures.tables import find_sites, site_positions
 from amorph2d.measures.mask_window import MaskWindow
+from amorph2d.measures.tables import find_sites, site_positions
 from amorph2d.measures.window import RectangularWindow, Window
 from amorph2d.topology.rings import Rings
 from amorph2d.topology.shortest_path import ShortestPathRings

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from amorph2d.arrays import BoolArray, FloatArray, IntArray, as_points
-from amorph2d.units import Sampling, as_sampling, positions_to_pixels
+from amorph2d.units import Sampling, as_sampling
 
 
 @dataclass(frozen=True, eq=False)

@@ -126,7 +126,7 @@ def _fitted(peaks: list[tuple[tuple[int, int], FloatArray]], spacing: float, sha
     length = math.sqrt(abs(np.linalg.det(basis)) / math.sin(math.pi / 3))
     misfit = math.sqrt(float(((indices @ basis - vectors) ** 2).sum()) / max(2 * len(vectors) - 4, 1))
     sampling = PLANES[0] * spacing * length
-    error = math.hypot(misfit / length / math.sqrt(len(vectors)), _LEAST_ERROR)
+    error = math.hypot(misfit / length / math.sqrt(len(vectors)), _LEAST_ERROR / max(share, 0.1))
     return Lattice(sampling, sampling * error, len(vectors), share)
 
 

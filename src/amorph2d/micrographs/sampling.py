@@ -40,12 +40,16 @@ _SETTLED = 0.008
 _SAME = 0.08  # candidates closer than this are one
 _CONVINCING = 0.3
 _CLEAR = 0.6  # a score from which on no other sampling is looked for
-_SCAN = 1.2  # ratio of the samplings that are tried where the spectrum shows none
 _NETWORK_ERROR = 0.01  # of a sampling from bonds, relative, beside their spread
 _MISFIT = 0.1  # deviation of the bonds from the expected ones that a score falls off with
 _AGREEMENT = 0.03  # deviation up to which a reciprocal lattice is that of the located network
 _LEAST_PEAKS = 3
-_CRYSTALLINE = 0.5  # share of the power in the peaks of one lattice
+_BOTH_ORDERS = 5  # peaks from which on a lattice needs no located network
+_FIRST_ORDER = 0.5  # share below which a bare lattice may be that of second reflections
+_BARE_CONFIDENCE = 0.7  # in a lattice in which no convincing network is located
+_PROBED = 0.06  # logarithmic distance of samplings at which bonds are measured again
+_LEAST_SLOPE = 0.3  # of the logarithm of the located bonds
+_CRYSTALLINE = 0.6  # share of the power in the peaks of one lattice
 _CHANCE_SCORE = 0.15  # of networks located where there are none
 _PIXELS_PER_BOND = 5.0
 
@@ -114,8 +118,8 @@ def estimate_sampling(
 
     The candidates of `spectrum_candidates` are tried one by one: the network's sites are located, and the
     sampling is changed until their bonds have the expected length. That with the most self-consistent sites
-    wins. If none convinces, samplings all over the limits are tried. Where the spectrum has the peaks of a
-    crystal, its reciprocal lattice refines the value.
+    wins. Where the spectrum has the peaks of a crystal, its reciprocal lattice refines the value; with the
+    peaks of two orders it is enough even where the network is not located well.
 
     Parameters
     ----------
@@ -147,19 +151,17 @@ def estimate_sampling(
             trials.append(_try(part, candidate.sampling, bond_length, locate, allowed))
         if max(trial.score for trial in trials) > _CLEAR:
             break
-    if not trials or max(trial.score for trial in trials) < _CONVINCING:
-        trials += _scan(part, (low, high), bond_length, locate, trials)
     ranked = _distinct(trials)
-    if not ranked or ranked[0].score < _CONVINCING:
+    tried = tuple((trial.sampling, trial.score) for trial in ranked)
+    if ranked and ranked[0].score >= _CONVINCING:
+        settled = _settled(part, ranked[0], bond_length, locate)
+        value, error, method = _refined(part, settled, bond_length)
+        return SamplingEstimate(value, error, _confidence(ranked), tried, method)
+    lattice = _bare_lattice(part, candidates, bond_length)
+    if lattice is None:
         raise MicrographError(_not_convincing(ranked, candidates, (low, high)))
-    value, error, method = _refined(part, ranked[0], bond_length)
-    return SamplingEstimate(
-        sampling=value,
-        error=error,
-        confidence=_confidence(ranked),
-        candidates=tuple((trial.sampling, trial.score) for trial in ranked),
-        method=method,
-    )
+    error = math.hypot(lattice.error, _NETWORK_ERROR * lattice.sampling)
+    return SamplingEstimate(lattice.sampling, error, _BARE_CONFIDENCE, tried, "reciprocal lattice")
 
 
 def crop_for_estimate(image: ArrayLike, *, bond_length: float = 1.42) -> Float32Array:
@@ -277,12 +279,9 @@ def _try(
     """Locate sites at a sampling, and again at the one that their bonds mean, until it settles."""
     best = _Trial(sampling, 0.0, 0.0)
     for _ in range(_TURNS):
-        cut = _clean_part(part, sampling, bond_length)
-        extent = cut.shape[0] * sampling, cut.shape[1] * sampling
-        check = check_network(locate(cut, sampling), extent, bond_length=bond_length)
+        check, deviation = _measure(part, sampling, bond_length, locate)
         if check.score == 0:
             break
-        deviation = math.log(bond_length / check.bond_length)
         score = check.score * math.exp(-0.5 * (deviation / _MISFIT) ** 2)
         if score > best.score or abs(deviation) < _SETTLED:
             error = sampling * math.hypot(check.error / check.bond_length, _NETWORK_ERROR, deviation / 4)
@@ -297,20 +296,32 @@ def _try(
     return replace(best, score=share * best.score, error=best.error / math.sqrt(best.score))
 
 
-def _scan(
-    part: Float32Array,
-    limits: tuple[float, float],
-    bond_length: float,
-    locate: Locate,
-    trials: list[_Trial],
-) -> list[_Trial]:
-    """Try samplings all over the limits, except for those tried before."""
-    n = math.ceil(math.log(limits[1] / limits[0]) / math.log(_SCAN))
-    found: list[_Trial] = []
-    for sampling in np.geomspace(*limits, n + 1):
-        if min(part.shape) * sampling > (2 * _EDGE + 4) * bond_length and not _is_tried(sampling, trials):
-            found.append(_try(part, float(sampling), bond_length, locate, (0.97 * limits[0], 1.03 * limits[1])))
-    return found
+def _measure(
+    part: Float32Array, sampling: float, bond_length: float, locate: Locate
+) -> tuple[NetworkCheck, float]:
+    """Check the network located at a sampling, and return how far its bonds are from the expected ones."""
+    cut = _clean_part(part, sampling, bond_length)
+    extent = cut.shape[0] * sampling, cut.shape[1] * sampling
+    check = check_network(locate(cut, sampling), extent, bond_length=bond_length)
+    return check, math.log(bond_length / check.bond_length) if check.score > 0 else math.nan
+
+
+def _settled(part: Float32Array, trial: _Trial, bond_length: float, locate: Locate) -> _Trial:
+    """Find the sampling of a trial again from the bonds located around it.
+
+    A network draws noisy sites towards the spacings that it was trained with, so its bonds follow the
+    sampling only in part, and a single measurement settles too early.
+    """
+    shifts = np.array([-_PROBED, 0.0, _PROBED])
+    deviations = np.array(
+        [_measure(part, trial.sampling * math.exp(shift), bond_length, locate)[1] for shift in shifts]
+    )
+    if np.isnan(deviations).any():
+        return trial
+    slope = max(-float(np.polyfit(shifts, deviations, 1)[0]), _LEAST_SLOPE)
+    shift = float(np.clip(deviations.mean() / slope, -_PROBED / 2, _PROBED / 2))
+    error = math.hypot(trial.error, trial.sampling * _NETWORK_ERROR * (1 / min(slope, 1.0) - 1))
+    return replace(trial, sampling=trial.sampling * math.exp(shift), error=error)
 
 
 def _is_tried(sampling: float, trials: list[_Trial]) -> bool:
@@ -371,9 +382,20 @@ def _refined(part: Float32Array, trial: _Trial, bond_length: float) -> tuple[flo
 
 
 def _agrees(lattice: Lattice, trial: _Trial) -> bool:
-    """Say whether a reciprocal lattice is complete and that of a located network."""
+    """Say whether a reciprocal lattice is a crystal's and that of a located network."""
     is_crystal = lattice.n_peaks >= _LEAST_PEAKS and lattice.share > _CRYSTALLINE
     return is_crystal and abs(lattice.sampling / trial.sampling - 1) < _AGREEMENT
+
+
+def _bare_lattice(part: Float32Array, candidates: list[Candidate], bond_length: float) -> Lattice | None:
+    """Return the reciprocal lattice of the best candidate if it has first and second reflections."""
+    if not candidates:
+        return None
+    lattice = fit_lattice(part, candidates[0].sampling, spacing=bond_length)
+    if lattice is None or lattice.n_peaks < _BOTH_ORDERS or lattice.share < _CRYSTALLINE:
+        return None
+    is_first = first_order_share(part, lattice.sampling, spacing=bond_length) > _FIRST_ORDER
+    return lattice if is_first else None
 
 
 def _confidence(ranked: list[_Trial]) -> float:
@@ -382,15 +404,18 @@ def _confidence(ranked: list[_Trial]) -> float:
     return ranked[0].score ** 2 / (ranked[0].score ** 2 + others)
 
 
-def _not_convincing(
-    ranked: list[_Trial], candidates: list[Candidate], limits: tuple[float, float]
-) -> str:
+def _not_convincing(ranked: list[_Trial], candidates: list[Candidate], limits: tuple[float, float]) -> str:
     """Say what was tried and what to do."""
-    tried = ", ".join(f"{each.sampling:.3g}" for each in candidates) or "none"
-    best = f"; the best network, at {ranked[0].sampling:.3g} Å/px, scores {ranked[0].score:.2f}" if ranked else ""
+    tried = ", ".join(f"{each.sampling:.3g}" for each in candidates)
+    what = f"at none of the spectrum's candidates ({tried} Å/px) is there a convincing network"
+    if ranked:
+        best = f"{ranked[0].sampling:.3g} Å/px, scores {ranked[0].score:.2f} of at least {_CONVINCING:g}"
+        what += f"; the best, at {best}"
+    if not candidates:
+        what = "its spectrum has no rings or peaks of a network"
     return (
-        f"the sampling could not be estimated from the image: at none of the spectrum's candidates ({tried} "
-        f"Å/px) nor elsewhere from {limits[0]:.3g} to {limits[1]:.3g} Å/px is there a convincing network"
-        f"{best} (at least {_CONVINCING:g} needed). Give the sampling in Å/px: the parameter sampling, a line "
-        "'file,sampling' in sampling.csv next to the image, or a calibration in the file itself"
+        f"the sampling could not be estimated from the image: {what} (tried {limits[0]:.3g} to "
+        f"{limits[1]:.3g} Å/px). Give the sampling in Å/px in one of three ways: the parameter sampling, a line "
+        "'name of the file,sampling' in sampling.csv next to it, or a calibration with a unit of length in the "
+        "file itself"
     )

@@ -202,7 +202,9 @@ def radial_profile(power: FloatArray) -> Profile:
     )
     width, smoothing, percentile = _ENVELOPE
     # Bragg peaks do not enter the median, and rings narrower than the window not the low percentile.
-    lowest = percentile_filter(typical - math.log(math.log(2)), percentile, round(width / _STEP), mode="nearest")
+    lowest = percentile_filter(
+        typical - math.log(math.log(2)), percentile, round(width / _STEP), mode="nearest"
+    )
     background = gaussian_filter1d(lowest, smoothing / _STEP, mode="nearest")
     noise = np.interp(centres, centres[is_full], 1 / np.sqrt(counts[is_full]))
     excess = np.maximum(mean - background - _BEYOND_NOISE * noise, 0)

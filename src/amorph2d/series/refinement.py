@@ -114,9 +114,13 @@ def _observations(tables: Sequence[pd.DataFrame]) -> _Observations:
 def _fit(seen: _Observations, n_frames: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the shift (N, 2), its error and the median residual (N,) of each frame [Å]."""
     shift, weights = np.zeros((n_frames, 2)), np.ones(len(seen.frame))
+    length = np.bincount(seen.track)[seen.track]
+    # The place of a short track is near its sites because it is their mean.
+    stretch = np.sqrt(length / np.maximum(length - 1, 1))[:, None]
     for _ in range(_N_ROUNDS):
         before = shift
         shift, variances, residuals = _solve(seen, weights, n_frames)
+        residuals *= stretch
         distance, scale = np.hypot(*residuals.T), _scales(residuals, seen.kind)
         weights = 1 / (1 + (distance / (_OUTLIER * scale)) ** 2) / scale**2
         if np.abs(shift - before).max() < _TOLERANCE:

@@ -67,7 +67,13 @@ def test_normal_matrix_is_that_of_numerical_derivatives(problem: tuple[np.ndarra
 
     state = np.column_stack([amplitudes, positions])
     step = 1e-3
-    for (i, s), (j, t) in (((0, 0), (1, 1)), ((0, 1), (1, 0)), ((5, 1), (6, 2)), ((2, 2), (5, 1)), ((4, 2), (4, 2))):
+    for (i, s), (j, t) in (
+        ((0, 0), (1, 1)),
+        ((0, 1), (1, 0)),
+        ((5, 1), (6, 2)),
+        ((2, 2), (5, 1)),
+        ((4, 2), (4, 2)),
+    ):
         value = 0.0
         for p in (-1, 1):
             for q in (-1, 1):

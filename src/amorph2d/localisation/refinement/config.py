@@ -22,7 +22,9 @@ class RefinementParameters(BaseModel):
     freedom: float = Field(
         gt=0, description="Degrees of freedom of both priors, Student's t: a small number allows outliers"
     )
-    n_kernel_rounds: int = Field(ge=1, description="Rounds in which the image of an atom is estimated as well")
+    n_kernel_rounds: int = Field(
+        ge=1, description="Rounds in which the image of an atom is estimated as well"
+    )
     n_rounds: int = Field(ge=1, description="Rounds of the fit with the final image of an atom")
     n_samples: int = Field(ge=1, description="Windows from which the image of an atom is estimated")
     sample_size: int = Field(ge=64, description="Side of these windows [px]")
@@ -36,9 +38,7 @@ class RefinementParameters(BaseModel):
     repair_amplitude: float = Field(
         gt=0, description="Relative contrast from which the residual shows a missing atom; inf: never"
     )
-    repair_support: float = Field(
-        gt=0, description="The same where the network has a weak peak; inf: never"
-    )
+    repair_support: float = Field(gt=0, description="The same where the network has a weak peak; inf: never")
     confirmed_amplitude: float = Field(
         ge=0, description="Relative contrast that a missing atom must have once it is fitted"
     )

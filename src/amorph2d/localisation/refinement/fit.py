@@ -166,7 +166,7 @@ def solve(  # pragma: no cover
 def covariances(  # pragma: no cover
     positions: FloatArray, pairs: IntArray, diagonal: Float32Array, off: Float32Array, reach: float
 ) -> FloatArray:
-    """Return the covariance of each atom, (N, 3, 3), with the neighbours closer than `reach` unknown as well."""
+    """Return the covariance of each atom, (N, 3, 3); neighbours closer than `reach` are unknown as well."""
     n = len(positions)
     n_neighbours = np.zeros(n + 1, np.int64)
     for p in range(len(pairs)):
@@ -218,17 +218,24 @@ def covariances(  # pragma: no cover
 
 @njit(cache=True, nogil=True)
 def _cholesky(matrix: FloatArray) -> None:  # pragma: no cover
-    """Replace the lower triangle by the Cholesky factor and the upper one by zeros."""
+    """Replace the lower triangle by the Cholesky factor and the upper one by zeros.
+
+    What the rest determines to less than rounding is taken as known.
+    """
     n = len(matrix)
     for j in range(n):
-        least = _LEAST_PIVOT * matrix[j, j]
+        own = matrix[j, j]
         for k in range(j):
             factor = matrix[j, k]
             if factor != 0.0:
                 for i in range(j, n):
                     matrix[i, j] -= factor * matrix[i, k]
-        pivot = np.sqrt(max(matrix[j, j], least))
-        for i in range(j, n):
-            matrix[i, j] /= pivot
+        if matrix[j, j] < _LEAST_PIVOT * own:
+            matrix[j:, j] = 0.0
+            matrix[j, j] = np.sqrt(own)
+        else:
+            pivot = np.sqrt(matrix[j, j])
+            for i in range(j, n):
+                matrix[i, j] /= pivot
         for k in range(j + 1, n):
             matrix[j, k] = 0.0

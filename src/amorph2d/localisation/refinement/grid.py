@@ -77,7 +77,7 @@ class Grid:
 
     def _filled(self, values: AnyArray, dtype: type) -> AnyArray:
         """Return values of the band on the whole grid."""
-        grid = np.zeros(self.prefilter.shape, dtype=dtype)
+        grid: AnyArray = np.zeros(self.prefilter.shape, dtype=dtype)
         grid.ravel()[self.band] = values
         return grid
 
@@ -85,7 +85,8 @@ class Grid:
         """Return sums of the squares of a spectrum in rings `NOISE_STEP` wide, and how many there are."""
         squares = spectrum.real**2 + spectrum.imag**2
         rings = self.rings.ravel()
-        return np.bincount(rings, squares.ravel()), np.bincount(rings)
+        total: FloatArray = np.bincount(rings, squares.ravel()).astype(np.float64)
+        return total, np.bincount(rings).astype(np.int64)
 
 
 _RING = NOISE_STEP = 0.05  # width of the rings in which the noise is averaged [1/Å]

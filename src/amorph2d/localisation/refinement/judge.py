@@ -87,7 +87,7 @@ def fit_window(
     splines = window.correlated(spectra, residual)
     is_kept = _are_atoms(window, atoms, splines, stepper, parameters)
     variance = stepper.covariances(window, atoms)
-    columns = (
+    columns: tuple[AnyArray, ...] = (
         numbers,
         atoms.positions,
         np.sqrt((variance[:, 1, 1] + variance[:, 2, 2]) / 2),
@@ -148,7 +148,9 @@ def _missing(
         return np.empty((0, 2))
     pixels = np.argwhere(is_peak & (inner == maximum_filter(inner, size=tuple(size))))
     places = _tops(window, splines, pixels[:, ::-1] * sampling[::-1])
-    heights = window.sampled(splines, places)[:, 0] / (stepper.power * window.weights_at(places).clip(LEAST_WEIGHT))
+    heights = window.sampled(splines, places)[:, 0] / (
+        stepper.power * window.weights_at(places).clip(LEAST_WEIGHT)
+    )
     is_supported = _distance(places, support) < _SUPPORT
     enough = np.where(is_supported, parameters.repair_support, parameters.repair_amplitude)
     is_missing = (heights >= enough) & (_distance(places, atoms) >= parameters.repair_distance)
@@ -162,9 +164,7 @@ def _tops(window: Window, splines: Float32Array, places: FloatArray) -> FloatArr
     for axis in range(2):
         shift = np.zeros(2)
         shift[axis] = steps[axis]
-        before, here, after = (
-            window.sampled(splines, places + sign * shift)[:, 0] for sign in (-1, 0, 1)
-        )
+        before, here, after = (window.sampled(splines, places + sign * shift)[:, 0] for sign in (-1, 0, 1))
         curvature = np.minimum(before - 2 * here + after, -1e-12)
         result[:, axis] += np.clip(0.5 * (before - after) / curvature, -1, 1) * steps[axis]
     return result
@@ -204,7 +204,9 @@ def mean_squares(  # pragma: no cover
         total = area = 0.0
         row, column = pixels[i]
         for y in range(max(int(np.ceil(row - radius[0])), 0), min(int(row + radius[0]) + 1, rows)):
-            for x in range(max(int(np.ceil(column - radius[1])), 0), min(int(column + radius[1]) + 1, columns)):
+            for x in range(
+                max(int(np.ceil(column - radius[1])), 0), min(int(column + radius[1]) + 1, columns)
+            ):
                 v, u = (y - row) / radius[0], (x - column) / radius[1]
                 if u * u + v * v <= 1:
                     # The residual was weighted already: its variance is that of the noise times weight².

@@ -38,8 +38,8 @@ class Refinement:
     Attributes
     ----------
     sites
-        Table of sites with ``origin`` (``network``, ``refined``, ``repaired``) and ``misfit``, the mean square
-        of the residual around an atom over that of the noise (about 1; NaN where nothing was fitted).
+        Table of sites with ``origin`` (``network``, ``refined``, ``repaired``) and ``misfit``, the mean
+        square of the residual around an atom over that of the noise (about 1; NaN where nothing was fitted).
     radii, profile
         Radial part of the image of an atom, (M,) [Å] and (M,) in grey values; empty if there is none.
     noise
@@ -228,8 +228,10 @@ class _Scene:
         counts = np.array([np.count_nonzero(_within(tile, pixels) & is_counted) for tile in tiles])
         good = np.flatnonzero(counts >= 0.8 * counts.max())
         n_chosen = min(self.parameters.n_samples, len(good))
-        places = np.linspace(0, len(good) - 1, n_chosen + 2)[1:-1] if n_chosen < len(good) else range(n_chosen)
-        return [tiles[good[int(round(place))]] for place in places]
+        places = (
+            np.linspace(0, len(good) - 1, n_chosen + 2)[1:-1] if n_chosen < len(good) else range(n_chosen)
+        )
+        return [tiles[good[round(place)]] for place in places]
 
     def fit_all(
         self, positions: FloatArray, support: FloatArray, stepper: Stepper, workers: int
@@ -312,7 +314,9 @@ def _assembled(
 ) -> Refinement:
     """Return the table with what the fits say of it."""
     rejected = np.concatenate([gone for gone, _ in fits])
-    fit = Fitted(*(np.concatenate([getattr(each, name) for _, each in fits]) for name in Fitted.__dataclass_fields__))
+    fit = Fitted(
+        *(np.concatenate([getattr(each, name) for _, each in fits]) for name in Fitted.__dataclass_fields__)
+    )
     fit = _with_errors(fit, parameters)
     is_old = fit.number >= 0
     moves = np.zeros(len(fit.number))
@@ -329,15 +333,22 @@ def _assembled(
     table.loc[moved, "sigma"] = fit.sigma[old][is_good[old]].astype(np.float32)
     is_plain = table.loc[moved, "origin"].to_numpy() == NETWORK
     table.loc[moved[is_plain], "origin"] = REFINED
+    first = int(table["site"].max()) + 1
     table = table.drop(index=atoms[rejected])
-    added = _new_rows(table, fit, new, candidates)
+    added = _new_rows(table, first, fit, new, candidates)
     if len(added):
         table = pd.concat([table, added])
     radii = np.arange(0, parameters.kernel_reach, _PROFILE_STEP)
     kernel = stepper.kernel
     return Refinement(
-        table.reset_index(drop=True), radii, kernel.profile(radii), _noise(kernel), len(rejected), len(new), explained
-    )  # fmt: skip
+        sites=table.reset_index(drop=True),
+        radii=radii,
+        profile=kernel.profile(radii),
+        noise=_noise(kernel),
+        n_rejected=len(rejected),
+        n_found=len(new),
+        explained=explained,
+    )
 
 
 def _with_errors(fit: Fitted, parameters: RefinementParameters) -> Fitted:
@@ -353,9 +364,9 @@ def _noise(kernel: Kernel) -> float:
 
 
 def _new_rows(
-    table: pd.DataFrame, fit: Fitted, new: IntArray, candidates: pd.DataFrame | None
+    table: pd.DataFrame, first: int, fit: Fitted, new: IntArray, candidates: pd.DataFrame | None
 ) -> pd.DataFrame:
-    """Return rows of atoms that were missing, in the columns of the table."""
+    """Return rows of atoms that were missing, numbered from `first`, in the columns of the table."""
     if len(new) == 0:
         return table.iloc[:0]
     from scipy.spatial import KDTree
@@ -365,7 +376,7 @@ def _new_rows(
     nearest = KDTree(table[["x", "y"]].to_numpy()).query(places)[1]
     for name in ("frame", "analysable"):
         rows[name] = table[name].to_numpy()[nearest]
-    rows["site"] = int(table["site"].max()) + 1 + np.arange(len(new))
+    rows["site"] = first + np.arange(len(new))
     rows["kind"] = pd.array(["atom"] * len(new), dtype="str")
     rows["origin"] = pd.array([REPAIRED] * len(new), dtype="str")
     rows["sigma"], rows["misfit"] = fit.sigma[new], fit.misfit[new]

@@ -27,7 +27,7 @@ _SIGMA_REACH = 2.7  # neighbours that are unknown as well when an atom's error i
 _ITERATIONS = 6  # of the conjugate gradients
 _LARGEST_STEP = np.array([0.4, 0.15, 0.15])  # of amplitude and position [Å] in a round
 _AMPLITUDES = (0.02, 4.0)
-_RIDGE = 1e-3  # of the mean diagonal, where the atoms do not determine their image
+_RIDGE = 1e-4  # of the mean diagonal, where the atoms do not determine their image
 _SMOOTHED = 7  # rings over whose median the noise is smoothed
 
 
@@ -104,23 +104,33 @@ def estimate_kernel(
     )
     atoms = [Atoms.at(positions) for positions in found]
     before = sum(_local_power(window, window.residual(None, None)) for window in windows)
-    after = before
-    for round_number in range(parameters.n_kernel_rounds):
-        if round_number:
-            step = Stepper(kernel, parameters)
-            parts = zip(windows, atoms, spectra, residuals, strict=True)
-            atoms = [step.moved(*part) for part in parts]
-        sources = [
-            window.sources(each.positions, each.amplitudes)
-            for window, each in zip(windows, atoms, strict=True)
+    if not before > 0:
+        return kernel, 0.0
+    kernel, residuals = _estimated(kernel, windows, atoms)
+    for _ in range(parameters.n_kernel_rounds - 1):
+        stepper = Stepper(kernel, parameters)
+        atoms = [
+            stepper.moved(window, each, window.grid.spectra(kernel), residual)
+            for window, each, residual in zip(windows, atoms, residuals, strict=True)
         ]
-        kernel = _improved(kernel, windows, atoms, sources)
-        spectra = [window.grid.spectra(kernel) for window in windows]
-        residuals = [window.residual(*both) for window, *both in zip(windows, spectra, sources, strict=True)]
-        after = sum(_local_power(window, residual) for window, residual in zip(windows, residuals, strict=True))
-        kernel = replace(kernel, noise=measured_noise(windows, residuals), noise_step=NOISE_STEP)
-        spectra = [window.grid.spectra(kernel) for window in windows]
-    return kernel, 1 - after / before if before > 0 else 0.0
+        kernel, residuals = _estimated(kernel, windows, atoms)
+    after = sum(_local_power(*both) for both in zip(windows, residuals, strict=True))
+    return kernel, 1 - after / before
+
+
+def _estimated(
+    kernel: Kernel, windows: Sequence[Window], atoms: Sequence[Atoms]
+) -> tuple[Kernel, list[AnyArray]]:
+    """Return the kernel and the noise for atoms where they are, and what these leave of the windows."""
+    sources = [
+        window.sources(each.positions, each.amplitudes) for window, each in zip(windows, atoms, strict=True)
+    ]
+    kernel = _improved(kernel, windows, atoms, sources)
+    residuals = [
+        window.residual(window.grid.spectra(kernel), source)
+        for window, source in zip(windows, sources, strict=True)
+    ]
+    return replace(kernel, noise=measured_noise(windows, residuals), noise_step=NOISE_STEP), residuals
 
 
 def _local_power(window: Window, residual: AnyArray) -> float:
@@ -195,7 +205,9 @@ class Stepper:
         gradient[:, 0] += (1 - atoms.amplitudes) * precision[:, 0]
         gradient[:, 1:] += (atoms.start - atoms.positions) * precision[:, 1:]
         diagonal, off = self._blocks(window, atoms, precision)
-        step = np.clip(solve(diagonal, atoms.pairs, off, gradient, _ITERATIONS), -_LARGEST_STEP, _LARGEST_STEP)
+        step = np.clip(
+            solve(diagonal, atoms.pairs, off, gradient, _ITERATIONS), -_LARGEST_STEP, _LARGEST_STEP
+        )
         return replace(
             atoms,
             positions=atoms.positions + step[:, 1:],

@@ -74,7 +74,7 @@ class Window:
 
     def _inverse(self, spectrum: AnyArray) -> Float32Array:
         """Return what has a spectrum."""
-        values: Float32Array = fft.irfft2(spectrum, s=self.grid.shape, workers=1, overwrite_x=True)
+        values: AnyArray = fft.irfft2(spectrum, s=self.grid.shape, workers=1, overwrite_x=True)
         values *= np.float32(1 / self.grid.area)
         return values
 

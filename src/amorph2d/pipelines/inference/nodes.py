@@ -62,7 +62,6 @@ def calibrate(
 ) -> Record:
     """Collect what is known of a micrograph, or why it is not analysed."""
     from amorph2d.analysis.calibration import calibrate_micrograph
-    from amorph2d.micrographs.errors import MicrographError
 
     record: Record = {"file": loader.path.name, "status": NOT_ANALYSED, "reason": ""}
     try:
@@ -77,9 +76,16 @@ def calibrate(
             localisation=localisation,
             parameters=parameters,
         )
-    except MicrographError as error:
-        return record | {"reason": str(error)}
+    except Exception as error:  # whatever is wrong with one micrograph, the others go on
+        return record | {"reason": _reason(error, loader)}
     return record | {"status": ANALYSED}
+
+
+def _reason(error: Exception, loader: MicrographLoader) -> str:
+    """Say why a micrograph is not analysed; what nobody foresaw is logged with its traceback."""
+    if not isinstance(error, ValueError):
+        logger.warning("%s", loader.path.name, exc_info=error)
+    return str(error) or type(error).__name__
 
 
 def analyse_micrographs(
@@ -146,9 +152,7 @@ def analyse(
         )
         truth = loader.truth()
     except Exception as error:  # whatever is wrong with one micrograph, the others go on
-        if not isinstance(error, ValueError):
-            logger.warning("%s", loader.path.name, exc_info=True)
-        return [None] * 5, {"status": NOT_ANALYSED, "reason": str(error) or type(error).__name__}
+        return [None] * 5, {"status": NOT_ANALYSED, "reason": _reason(error, loader)}
     record = {"status": ANALYSED} | found.record
     if truth is not None:
         extent = ((shape[1] - 1) * sampling[1], (shape[0] - 1) * sampling[0])
