@@ -105,7 +105,8 @@ def compare(arguments: argparse.Namespace) -> None:
     for whole, name in ((False, "four networks, masks, peaks"), (True, "… consistent, refined")):
         own, own_processor, n_atoms = timed(image, whole=whole, repeats=arguments.repeats)
         print(
-            f"{'amorph2d: ' + name:44s} {own:10.2f} {own_processor:14.2f} {own / clock:10.2f}   {n_atoms} atoms"
+            f"{'amorph2d: ' + name:44s} {own:10.2f} {own_processor:14.2f} {own / clock:10.2f}   "
+            f"{n_atoms} atoms"
         )
 
 

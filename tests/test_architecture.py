@@ -18,6 +18,8 @@ SCIENCE = (
     "plotting",
     "report",
     "twin",
+    "series",
+    "analysis",
 )
 FORBIDDEN = (
     "kedro",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def calibrate_micrograph(
     micrograph: Micrograph,
     *,
-    parameter: float | str | None,
+    parameter: float | Literal["auto"] | None,
     table: Mapping[str, Sampling],
     length_scale: float,
     network: TrainedNetwork,

@@ -71,6 +71,6 @@ def analysable_region(
 def in_region(sites: pd.DataFrame, counts: NDArray[np.uint8], sampling: Sampling) -> BoolArray:
     """Say which sites, with `x` and `y` [Å], lie on a pixel where the sheet counts, (N,)."""
     pixels = np.rint(positions_to_pixels(sites[["x", "y"]].to_numpy(), sampling)).astype(np.int64)
-    is_counted: BoolArray = ((pixels >= 0) & (pixels < counts.shape)).all(axis=1)
+    is_counted: BoolArray = np.asarray(((pixels >= 0) & (pixels < counts.shape)).all(axis=1))
     is_counted[is_counted] = counts[tuple(pixels[is_counted].T)] == COUNTED
     return is_counted

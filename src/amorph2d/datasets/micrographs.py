@@ -20,12 +20,13 @@ from amorph2d.micrographs.calibrate import SAMPLING_TABLE, read_sampling_table
 from amorph2d.micrographs.errors import MicrographError
 from amorph2d.micrographs.formats import KINDS
 from amorph2d.micrographs.read import Micrograph, read_micrograph
+from amorph2d.micrographs.regions import REGION_TABLE
 from amorph2d.micrographs.remote import RemoteFile, copy_here, find
 
 TRUTH_SUFFIX = ".truth.parquet"
 _TRUTH_COLUMNS = ("kind", "x", "y")
 _SITE_KINDS = {"atom", "ring"}
-_SYSTEM_FILES = {"thumbs.db", "desktop.ini", SAMPLING_TABLE}
+_SYSTEM_FILES = {"thumbs.db", "desktop.ini", SAMPLING_TABLE, REGION_TABLE}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -73,7 +73,8 @@ def network_input(image: ArrayLike, *, sampling: tuple[float, float], config: Ne
         If the image or the sampling is not valid.
     """
     # What only can be read by windows is read by windows.
-    pixels = image if hasattr(image, "shape") and hasattr(image, "__getitem__") else np.asarray(image)
+    is_read_by_windows = hasattr(image, "shape") and hasattr(image, "__getitem__")
+    pixels: Any = image if is_read_by_windows else np.asarray(image)
     resampled = ResampledImage(pixels, as_sampling(sampling), config.sampling)
     if config.normalisation_window is None:
         return NetworkInput(resampled, measure_whole(resampled.stripes(_STRIPE)))

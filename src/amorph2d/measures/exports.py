@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from amorph2d.arrays import as_records
 from amorph2d.measures.tables import find_sites
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 CARBON = 6
+_PROPERTIES = ("frame", "ring", "size", "area", "complete")
 VACUUM_HEIGHT = 15.0  # of the cell across the sheet [Å]
 
 
@@ -105,20 +107,15 @@ def rings_to_geojson(rings: pd.DataFrame, ring_atoms: pd.DataFrame, sites: pd.Da
         places = located[["x", "y"]].to_numpy().round(4)
         points = places[find_sites(corners, located["site"].to_numpy(), "rings", "atoms")].tolist()
         start = 0
-        for row in own.itertuples():
-            polygon = points[start : start + row.size]
-            start += row.size
+        for row in as_records(own):
+            polygon = points[start : start + row["size"]]
+            start += row["size"]
+            row["area"] = round(row["area"], 4)
             features.append(
                 {
                     "type": "Feature",
                     "geometry": {"type": "Polygon", "coordinates": [[*polygon, polygon[0]]]},
-                    "properties": {
-                        "frame": int(row.frame),
-                        "ring": int(row.ring),
-                        "size": int(row.size),
-                        "area": round(float(row.area), 4),
-                        "complete": bool(row.complete),
-                    },
+                    "properties": {name: row[name] for name in _PROPERTIES},
                 }
             )
     return {"type": "FeatureCollection", "unit": "Å", "features": features}

@@ -69,8 +69,8 @@ def count_in_blocks(
     block
         Edge of a block, > 0 [Å].
     weights
-        Of each row of `rings`, as `ring_counts.ring_weights` gives them, so that large rings, which the edge of
-        the window cuts more often, are not too few; 1 for all if None.
+        Of each row of `rings`, as `ring_counts.ring_weights` gives them, so that large rings, which the edge
+        of the window cuts more often, are not too few; 1 for all if None.
 
     Returns
     -------

@@ -153,8 +153,9 @@ def resolve_sampling(
     name = micrograph.path.name
     raise MicrographError(
         f"{name} has no calibration ({why}). Give its sampling in Å/px in one of three ways: the parameter "
-        f"sampling (--params sampling=0.11, or sampling=auto to estimate it from the image), a line '{name},0.11' in {SAMPLING_TABLE} (header file,sampling) "
-        "next to it, or a calibration with a unit of length in the file itself"
+        "sampling (--params sampling=0.11, or sampling=auto to estimate it from the image), a line "
+        f"'{name},0.11' in {SAMPLING_TABLE} (header file,sampling) next to it, or a calibration with a unit of "
+        "length in the file itself"
     )
 
 
@@ -276,13 +277,14 @@ def check_length_scale(length_scale: object) -> float:
     MicrographError
         If it is not a positive number.
     """
-    is_number = isinstance(length_scale, Real) and not isinstance(length_scale, bool)
-    if not (is_number and math.isfinite(float(length_scale)) and float(length_scale) > 0):  # type: ignore[arg-type]
-        raise MicrographError(
-            "the parameter length_scale must be a number > 0, the bond length of the material over the 1.42 Å "
-            f"of carbon, got {length_scale!r}"
-        )
-    return float(length_scale)  # type: ignore[arg-type]
+    if isinstance(length_scale, int | float) and not isinstance(length_scale, bool):
+        value = float(length_scale)
+        if math.isfinite(value) and value > 0:
+            return value
+    raise MicrographError(
+        "the parameter length_scale must be a number > 0, the bond length of the material over the 1.42 Å of "
+        f"carbon, got {length_scale!r}"
+    )
 
 
 def check_sampling_parameter(sampling: object) -> float | Literal["auto"] | None:

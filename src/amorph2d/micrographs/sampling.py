@@ -415,7 +415,7 @@ def _not_convincing(ranked: list[_Trial], candidates: list[Candidate], limits: t
         what = "its spectrum has no rings or peaks of a network"
     return (
         f"the sampling could not be estimated from the image: {what} (tried {limits[0]:.3g} to "
-        f"{limits[1]:.3g} Å/px). Give the sampling in Å/px in one of three ways: the parameter sampling, a line "
-        "'name of the file,sampling' in sampling.csv next to it, or a calibration with a unit of length in the "
-        "file itself"
+        f"{limits[1]:.3g} Å/px). Give the sampling in Å/px in one of three ways: the parameter sampling, a "
+        "line 'name of the file,sampling' in sampling.csv next to it, or a calibration with a unit of length in "
+        "the file itself"
     )

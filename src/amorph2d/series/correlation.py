@@ -17,7 +17,8 @@ from amorph2d.units import Sampling, as_sampling
 
 ComplexArray = NDArray[np.complex64]
 
-_BRIGHTEST = 5.0  # local standard deviations at which hot pixels and X-ray events are cut
+_BRIGHTEST = 5.0  # robust standard deviations at which hot pixels and X-ray events are cut
+_THINNING = 3  # of the pixels that show this deviation
 _RING_WIDTH = 4.0  # frequency steps
 _FLOOR_QUANTILE = 0.05
 _FINENESS = 4  # grid points of the correlation per period of the highest frequency
@@ -160,7 +161,7 @@ class SpectralGrid:
         image = as_image(frame, "frame")
         if image.shape != self.shape:
             raise ValueError(f"frames must all have the shape {self.shape}, got {image.shape}")
-        even = np.clip(normalise(image, self._background), -_BRIGHTEST, _BRIGHTEST)
+        even = normalise(_without_spikes(normalise(image, self._background)), self._background)
         even *= self._window[0][:, None]
         even *= self._window[1]
         spectrum = fft.rfft2(even, workers=1)
@@ -320,6 +321,12 @@ def _error(grid: SpectralGrid, terms: ComplexArray, place: FloatArray) -> float:
         return np.inf
     inverse = np.linalg.inv(curvature)
     return float(np.sqrt(_CORRELATED * np.trace(inverse @ slopes @ inverse) / 2))
+
+
+def _without_spikes(image: Float32Array) -> Float32Array:
+    """Cut hot pixels and X-ray events, which would raise the local standard deviation as well."""
+    limit = _BRIGHTEST * 1.4826 * float(np.median(np.abs(image[::_THINNING, ::_THINNING])))
+    return np.clip(image, -limit, limit)
 
 
 def _hann(n: int) -> Float32Array:

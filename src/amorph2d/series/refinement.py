@@ -41,7 +41,8 @@ def refine_drift(
 
     Sites that can be linked after the drift has been removed should not have moved. The places of all tracks
     and the drift of all frames are fitted together, so errors do not add up from frame to frame. Sites that
-    did move are outliers and lose their weight.
+    did move are outliers and lose their weight. Errors take the sites as independent of each other; where
+    those of neighbours are not, the drift is less exact than stated.
 
     Parameters
     ----------

@@ -25,7 +25,9 @@ class RefinementParameters(BaseModel):
     n_kernel_rounds: int = Field(
         ge=1, description="Rounds in which the image of an atom is estimated as well"
     )
-    n_rounds: int = Field(ge=1, description="Rounds of the fit with the final image of an atom")
+    n_rounds: int = Field(
+        ge=1, description="Rounds of the fit before atoms are removed and added, each time with one more"
+    )
     n_samples: int = Field(ge=1, description="Windows from which the image of an atom is estimated")
     sample_size: int = Field(ge=64, description="Side of these windows [px]")
     tile_size: int = Field(ge=64, description="Side of the windows of the fit, halo included [px]")
@@ -42,7 +44,7 @@ class RefinementParameters(BaseModel):
     confirmed_amplitude: float = Field(
         ge=0, description="Relative contrast that a missing atom must have once it is fitted"
     )
-    n_repairs: int = Field(ge=0, description="How often atoms are removed and added before the last fit")
+    n_repairs: int = Field(ge=0, description="How often atoms are removed and added")
     repair_significance: float = Field(gt=0, description="Least signal to noise of such a place")
     repair_distance: float = Field(gt=0, description="Least distance of a missing atom from others [Å]")
     largest_misfit: float = Field(

@@ -82,7 +82,7 @@ def fit_window(
             break
         atoms = atoms.changed(is_kept, missing)
         numbers = np.concatenate([numbers[is_kept], np.full(len(missing), -1)])
-        atoms = _rounds(window, atoms, stepper, spectra, parameters.n_rounds)
+        atoms = _rounds(window, atoms, stepper, spectra, 1)
     residual = _left(window, atoms, spectra)
     splines = window.correlated(spectra, residual)
     is_kept = _are_atoms(window, atoms, splines, stepper, parameters)

@@ -14,6 +14,7 @@ from scipy import fft
 
 from amorph2d.arrays import AnyArray, Float32Array, FloatArray
 
+_RINGS = 16  # per knot
 N_TABLE = 6  # the overlap and its derivatives: h, x, y, xx, xy, yy
 
 
@@ -132,28 +133,38 @@ def add_equations(  # pragma: no cover
     matrix: FloatArray,
     vector: FloatArray,
 ) -> None:
-    """Add the lower triangle of the normal equations for residual ≈ transfer × sources."""
+    """Add the lower triangle of the normal equations for residual ≈ transfer × sources.
+
+    Harmonics are summed in rings much narrower than a spline first.
+    """
     n_radial = len(vector) // n_angular
+    n_rings = (n_radial - 3) * _RINGS
     radial, angular = np.empty(4), np.empty(n_angular)
-    n_terms = 4 * n_angular
-    value, is_odd, place = np.empty(n_terms), np.empty(n_terms, np.int64), np.empty(n_terms, np.int64)
+    is_odd = np.array([((a + 1) // 2) % 2 for a in range(n_angular)])
+    powers, crosses = np.zeros((n_rings, n_angular, n_angular)), np.zeros((n_rings, n_angular))
     for i in range(len(kx)):
-        first = _basis(kx[i], ky[i], step, radial, angular)
-        if first + 3 >= n_radial:
+        ring = int(np.sqrt(kx[i] ** 2 + ky[i] ** 2) / step * _RINGS)
+        if ring >= n_rings:
             continue
+        _basis(kx[i], ky[i], step, radial, angular)
         power = weight[i] * (sources[i].real ** 2 + sources[i].imag ** 2)
         cross = weight[i] * (np.conj(sources[i]) * residual[i])
+        for a in range(n_angular):
+            crosses[ring, a] += angular[a] * (cross.imag if is_odd[a] else cross.real)
+            part = power * angular[a]
+            for c in range(a + 1):
+                powers[ring, a, c] += part * angular[c]
+    for ring in range(n_rings):
+        first = _basis((ring + 0.5) / _RINGS * step, 0.0, step, radial, angular) * n_angular
         for b in range(4):
             for a in range(n_angular):
-                t = b * n_angular + a
-                value[t] = radial[b] * angular[a]
-                is_odd[t] = ((a + 1) // 2) % 2
-                place[t] = (first + b) * n_angular + a
-        for t in range(n_terms):
-            vector[place[t]] += value[t] * (cross.imag if is_odd[t] else cross.real)
-            for s in range(t + 1):
-                if is_odd[t] == is_odd[s]:
-                    matrix[place[t], place[s]] += power * value[t] * value[s]
+                row = first + b * n_angular + a
+                vector[row] += radial[b] * crosses[ring, a]
+                for d in range(b + 1):
+                    for c in range(n_angular if d < b else a + 1):
+                        if is_odd[a] == is_odd[c]:
+                            both = powers[ring, max(a, c), min(a, c)]
+                            matrix[row, first + d * n_angular + c] += radial[b] * radial[d] * both
 
 
 def corrected(kernel: Kernel, matrix: FloatArray, vector: FloatArray, ridge: float) -> Kernel:

@@ -54,11 +54,11 @@ class Window:
         """Return the spectrum of what the atoms leave of the image where it counts."""
         rows, columns = self.values.shape
         left = np.zeros(self.grid.shape, dtype=np.float32)
-        left[:rows, :columns] = self.values
+        inner = self.values
         if spectra is not None and sources is not None:
-            left -= fft.irfft2(sources * spectra.model, s=self.grid.shape, workers=1, overwrite_x=True)
-        left[:rows, :columns] *= self.weight
-        left[rows:], left[:, columns:] = 0, 0
+            model = fft.irfft2(sources * spectra.model, s=self.grid.shape, workers=1, overwrite_x=True)
+            inner = self.values - model[:rows, :columns]
+        np.multiply(inner, self.weight, out=left[:rows, :columns])
         spectrum: AnyArray = fft.rfft2(left, workers=1, overwrite_x=True)
         spectrum *= np.float32(self.grid.area)
         return spectrum

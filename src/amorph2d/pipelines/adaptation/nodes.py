@@ -27,9 +27,14 @@ def measure_micrographs(
 ) -> tuple[pd.DataFrame, dict[str, Measured]]:
     """Measure the conditions of each micrograph that can be used, and pool them."""
     from amorph2d.imaging.adaptation.conditions import conditions_table, pool_conditions
-    from amorph2d.micrographs.calibrate import check_sampling_parameter
+    from amorph2d.micrographs.calibrate import AUTO, check_sampling_parameter
 
     given = check_sampling_parameter(sampling)
+    if given == AUTO:
+        raise ValueError(
+            "sampling=auto is for the analysis; to match a set, give the sampling in Å/px that it found, in "
+            "calibration.parquet"
+        )
     records, measured = [], {}
     for stem, loader in micrographs.items():
         record, found = _measure(loader, given, parameters)

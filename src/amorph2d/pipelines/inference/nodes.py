@@ -106,12 +106,12 @@ def analyse_micrographs(
 
     yield {}, {}, {}, {}, {}, {}  # Kedro wants at least one piece, also where no micrograph could be read
     networks = Networks(sites, monolayer, pores, illumination)
-    common = _common_marks(networks, region, localisation, parameters)
+    common = _common_marks(networks, localisation, parameters)
     tasks, marks = {}, {}
     for stem, loader in micrographs.items():
         calibration = calibrations[stem]()
         if calibration["status"] == ANALYSED:
-            marks[stem] = _fingerprint(common, calibration)
+            marks[stem] = _fingerprint(common, calibration, _region_mark(loader, calibration, region))
             if finished.get(stem, {}).get(FINGERPRINT) != marks[stem]:
                 tasks[stem] = Task(loader, calibration)
     if len(tasks) < len(marks):
@@ -122,7 +122,8 @@ def analyse_micrographs(
             logger.warning("%s is not analysed: %s", tasks[stem].loader.path.name, record["reason"])
         pieces = [{stem: piece} if piece is not None else {} for piece in found]
         figure = {f"{stem}.png": figure for figure in found[-1:] if figure is not None}
-        yield (*pieces[:-1], figure, {stem: record | {FINGERPRINT: marks[stem]}})
+        sites_of, drift, masks, windows = pieces[:-1]
+        yield sites_of, drift, masks, windows, figure, {stem: record | {FINGERPRINT: marks[stem]}}
 
 
 def analyse(
@@ -166,7 +167,7 @@ def analyse(
 
 
 def _common_marks(
-    networks: Any, region: object, localisation: LocalisationParameters, parameters: AnalysisParameters
+    networks: Any, localisation: LocalisationParameters, parameters: AnalysisParameters
 ) -> Record:
     """Return what decides the results of every micrograph."""
     from amorph2d import __version__
@@ -177,14 +178,26 @@ def _common_marks(
         | {"illumination": networks.illumination.sha256},
         "localisation": localisation.model_dump(mode="json", exclude={"tile_size", "batch_size"}),
         "analysis": parameters.model_dump(mode="json", exclude={"computing"}),
-        "region": region,
         "code_version": __version__,
     }
 
 
-def _fingerprint(common: Record, calibration: Record) -> str:
+def _region_mark(loader: MicrographLoader, calibration: Record, region: object) -> str:
+    """Return a checksum of the region of interest; an invalid one is named by the analysis."""
+    from amorph2d.micrographs.regions import region_of
+
+    shape = (calibration["rows"], calibration["columns"])
+    sampling = (calibration["sampling_y"], calibration["sampling_x"])
+    try:
+        chosen = region_of(loader.path, region, shape=shape, sampling=sampling)
+    except ValueError as error:
+        return str(error)
+    return "" if chosen is None else hashlib.sha256(chosen.tobytes()).hexdigest()
+
+
+def _fingerprint(common: Record, calibration: Record, region: str) -> str:
     """Return a checksum of what decides the results of a micrograph."""
-    text = json.dumps(common | {"calibration": calibration}, sort_keys=True, default=str)
+    text = json.dumps(common | {"calibration": calibration, "region": region}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -1,0 +1,108 @@
+"""Series, regions, resuming and workers, through the command that a user types."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+from amorph2d.imaging.recipes import plain_recipe
+from amorph2d.imaging.simulate import simulate_image
+
+SIDE, STEP = 224, 0.2
+DRIFT = np.array([[0, 0], [3, -2], [7, -3], [9, 1]])  # rows and columns [px]
+
+
+def simulated(seed: int, side: int):
+    recipe = plain_recipe(
+        family="switched", hexagons=0.7, rows=side, columns=side, sampling=STEP, structure_seed=seed,
+        noise_seed=seed, defocus=-60.0, Cs=-1e5, focal_spread=25.0, dose_per_area=1e6, bits=0,
+    )  # fmt: skip
+    return simulate_image(recipe)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A series that drifts, and two images, one of them with a region of interest."""
+    folder = tmp_path_factory.mktemp("micrographs")
+    rng = np.random.default_rng(5)
+    wide = simulated(3, SIDE + 20).image
+    mean = float(wide.mean())
+    frames = [
+        rng.poisson(800 * wide[8 - dy : 8 - dy + SIDE, 8 - dx : 8 - dx + SIDE] / mean).astype(np.uint16)
+        for dy, dx in DRIFT - DRIFT.min(axis=0) - [1, 0]
+    ]
+    tifffile.imwrite(folder / "series.tif", np.stack(frames), imagej=True, metadata={"axes": "TYX", "finterval": 2})
+    for seed, name in ((7, "first"), (8, "second")):
+        image = simulated(seed, SIDE)
+        np.save(folder / f"{name}.npy", rng.poisson(800 * image.image / image.image.mean()).astype(np.float32))
+    (folder / "sampling.csv").write_text(f"file,sampling\nseries,{STEP}\nfirst,{STEP}\nsecond,{STEP}\n")
+    (folder / "regions.json").write_text(json.dumps({"second": {"x": [10, 30], "y": [8, 20], "unit": "Å"}}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(copy, folder, tmp_path_factory):
+    results = tmp_path_factory.mktemp("results")
+    run = copy.analyse(folder, results)
+    assert run.code == 0, run.text
+    return results
+
+
+def sites_of(results, stem):
+    return pd.read_parquet(results / "sites" / f"{stem}.parquet")
+
+
+def test_series_is_analysed_frame_by_frame(results):
+    sites = sites_of(results, "series")
+    counts = sites[sites["kind"] == "atom"].groupby("frame").size()
+    assert counts.index.tolist() == [0, 1, 2, 3]
+    assert counts.min() > 0.3 * (SIDE * STEP) ** 2
+    assert sites.groupby("frame")["time"].first().tolist() == [0, 2, 4, 6]
+    summary = pd.read_parquet(results / "summary.parquet")
+    assert summary.loc[summary["micrograph"] == "series", "frame"].tolist() == [0, 1, 2, 3]
+    assert tifffile.imread(results / "masks" / "series.tif").shape == (4, SIDE, SIDE)
+
+
+def test_drift_is_found_and_taken_away(results):
+    drift = pd.read_parquet(results / "drift" / "series.parquet")
+    expected = STEP * (DRIFT - DRIFT[0])
+    assert drift["dy"].to_numpy() == pytest.approx(expected[:, 0], abs=0.02)
+    assert drift["dx"].to_numpy() == pytest.approx(expected[:, 1], abs=0.02)
+    sites = sites_of(results, "series")
+    tracks = sites[sites["kind"] == "atom"].groupby("track")
+    whole = tracks.filter(lambda track: len(track) == 4)
+    assert len(whole) > 0.8 * (sites["kind"] == "atom").sum() * 0.8
+    spread = whole.groupby("track")[["x_aligned", "y_aligned"]].std()
+    assert spread.median().max() < 0.1
+
+
+def test_region_limits_what_counts(results):
+    sites = sites_of(results, "second")
+    counted = sites[sites["analysable"]]
+    assert counted["x"].between(9.9, 30.1).all()
+    assert counted["y"].between(7.9, 20.1).all()
+    assert 0.3 < (counted["kind"] == "atom").sum() / (20 * 12) < 0.45
+    assert sites_of(results, "first")["analysable"].mean() > 0.7
+
+
+def test_only_what_is_missing_is_done_again(copy, folder, results):
+    before = {path: path.stat().st_mtime_ns for path in (results / "sites").iterdir()}
+    (results / "sites" / "first.parquet").unlink()
+    run = copy.analyse(folder, results)
+    assert run.code == 0, run.text
+    assert "2 of 3 micrographs are finished" in " ".join(run.text.split())
+    after = {path: path.stat().st_mtime_ns for path in (results / "sites").iterdir()}
+    assert after.keys() == before.keys()
+    assert {path.stem for path in after if after[path] != before[path]} == {"first"}
+
+
+def test_workers_change_nothing(copy, folder, results, tmp_path):
+    parameters = {"analysis.computing.scheduler": "local", "analysis.computing.n_workers": 2}
+    run = copy.analyse(folder, tmp_path, **parameters)
+    assert run.code == 0, run.text
+    for stem in ("first", "second", "series"):
+        pd.testing.assert_frame_equal(sites_of(tmp_path, stem), sites_of(results, stem), atol=1e-4, rtol=1e-3)
