@@ -10,31 +10,28 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from amorph2d.arrays import AnyArray, Float32Array, FloatArray, as_image
+from amorph2d.arrays import Float32Array
+from amorph2d.micrographs.crops import clean_part, crop_for_estimate
 from amorph2d.micrographs.errors import MicrographError
 from amorph2d.micrographs.lattice import Lattice, fit_lattice
+from amorph2d.micrographs.located import NetworkCheck, check_network
 from amorph2d.micrographs.spectrum import (
-    LARGEST_SIDE,
     LIMITS,
     Candidate,
+    Profile,
     first_order_share,
+    middle,
+    power_of,
+    radial_profile,
+    rank_candidates,
     scaled_limits,
-    spectrum_candidates,
 )
 from amorph2d.units import Sampling, as_sampling
 
 Locate = Callable[[Float32Array, float], pd.DataFrame]
 """Locates the sites of an image, (rows, columns), of a sampling [Å/px]: the columns kind, x, y [Å]."""
 
-FIELD = 42.0
-"""Side of the part of an image that a network is located in, in bond lengths."""
-
 _TOLERANCE = 0.15
-_ATOM_AREA = 0.75 * math.sqrt(3)  # area of an atom of a honeycomb, in squares of the bond length
-_BESIDE = 1.35  # of the typical spacing: farther atoms are no neighbours
-_RINGS_BESIDE = 0.6, 1.5  # distances of an atom's three ring centres, in typical spacings
-_EDGE = 1.6  # atoms closer to the edge lack neighbours; in bond lengths
-_LEAST_ATOMS = 12
 _TURNS = 4  # of locating at a better sampling
 _SETTLED = 0.008
 _SAME = 0.08  # candidates closer than this are one
@@ -51,7 +48,6 @@ _PROBED = 0.06  # logarithmic distance of samplings at which bonds are measured 
 _LEAST_SLOPE = 0.3  # of the logarithm of the located bonds
 _CRYSTALLINE = 0.6  # share of the power in the peaks of one lattice
 _CHANCE_SCORE = 0.15  # of networks located where there are none
-_PIXELS_PER_BOND = 5.0
 
 
 @dataclass(frozen=True)
@@ -77,29 +73,6 @@ class SamplingEstimate:
     confidence: float
     candidates: tuple[tuple[float, float], ...]
     method: str
-
-
-@dataclass(frozen=True)
-class NetworkCheck:
-    """How far located sites are a three-coordinated network.
-
-    Attributes
-    ----------
-    score
-        0 … 1: geometric mean of the share of the atoms that have three neighbours and three ring centres
-        beside them, and the share of the area that they cover.
-    bond_length
-        Median over these atoms [Å]; NaN where there are too few.
-    error
-        Its statistical error [Å].
-    """
-
-    score: float
-    bond_length: float
-    error: float
-
-
-_NOTHING = NetworkCheck(0.0, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -144,11 +117,14 @@ def estimate_sampling(
     low, high = scaled_limits(bond_length, limits)
     part = crop_for_estimate(image, bond_length=bond_length)
     allowed = 0.97 * low, 1.03 * high
-    candidates = spectrum_candidates(part, spacing=bond_length, limits=limits)
+    profile = radial_profile(power_of(middle(part)))
+    candidates = rank_candidates(profile, bond_length, (low, high))
     trials: list[_Trial] = []
     for candidate in candidates:
         if not _is_tried(candidate.sampling, trials):
-            trials.append(_try(part, candidate.sampling, bond_length, locate, allowed))
+            trial = _try(part, candidate.sampling, bond_length, locate, allowed)
+            share = first_order_share(profile, trial.sampling, bond_length)
+            trials.append(replace(trial, score=share * trial.score))
         if max(trial.score for trial in trials) > _CLEAR:
             break
     ranked = _distinct(trials)
@@ -157,38 +133,11 @@ def estimate_sampling(
         settled = _settled(part, ranked[0], bond_length, locate)
         value, error, method = _refined(part, settled, bond_length)
         return SamplingEstimate(value, error, _confidence(ranked), tried, method)
-    lattice = _bare_lattice(part, candidates, bond_length)
+    lattice = _bare_lattice(part, profile, candidates, bond_length)
     if lattice is None:
         raise MicrographError(_not_convincing(ranked, candidates, (low, high)))
     error = math.hypot(lattice.error, _NETWORK_ERROR * lattice.sampling)
     return SamplingEstimate(lattice.sampling, error, _BARE_CONFIDENCE, tried, "reciprocal lattice")
-
-
-def crop_for_estimate(image: ArrayLike, *, bond_length: float = 1.42) -> Float32Array:
-    """Return the part of an image that its sampling is estimated from, at most 1024 px a side.
-
-    Of a larger image it is the middle or a corner, whichever has the clearest rings or peaks.
-
-    Parameters
-    ----------
-    image
-        Intensities, (rows, columns); it may be a memory map.
-    bond_length
-        Typical bond length of the material [Å].
-    """
-    pixels = image if hasattr(image, "shape") and hasattr(image, "__getitem__") else np.asarray(image)
-    shape = np.shape(pixels)
-    if len(shape) != 2 or max(shape) <= LARGEST_SIDE:
-        return as_image(np.asarray(pixels))
-    sides = [min(n, LARGEST_SIDE) for n in shape]
-    spare = [n - side for n, side in zip(shape, sides, strict=True)]
-    starts = [(spare[0] // 2, spare[1] // 2)]
-    if max(spare) >= LARGEST_SIDE // 2:
-        starts += [(y, x) for y in sorted({0, spare[0]}) for x in sorted({0, spare[1]})]
-    parts = [as_image(np.asarray(pixels[y : y + sides[0], x : x + sides[1]])) for y, x in starts]
-    if len(parts) == 1:
-        return parts[0]
-    return max(parts, key=lambda part: _clearest(part, bond_length))
 
 
 def check_sampling(stated: Sampling, estimate: SamplingEstimate) -> str | None:
@@ -222,57 +171,6 @@ def check_sampling(stated: Sampling, estimate: SamplingEstimate) -> str | None:
     )
 
 
-def check_network(sites: pd.DataFrame, extent: tuple[float, float], *, bond_length: float) -> NetworkCheck:
-    """Judge how far sites are a network with three bonds at each atom.
-
-    Parameters
-    ----------
-    sites
-        Table with the columns kind ("atom" or "ring"), x and y [Å].
-    extent
-        Height and width of the image that they are from [Å].
-    bond_length
-        Typical bond length of the material [Å].
-    """
-    from scipy.spatial import cKDTree
-
-    atoms, rings = (
-        sites.loc[sites["kind"] == kind, ["y", "x"]].to_numpy(dtype=np.float64) for kind in ("atom", "ring")
-    )
-    if len(atoms) < _LEAST_ATOMS or len(rings) < _LEAST_ATOMS // 2:
-        return _NOTHING
-    distances = np.asarray(cKDTree(atoms).query(atoms, k=5)[0])[:, 1:]
-    beside = np.asarray(cKDTree(rings).query(atoms, k=3)[0])
-    typical = float(np.median(distances[:, :2]))
-    is_inside = _is_inside(atoms, extent, _EDGE * bond_length)
-    is_good = (distances[:, 2] < _BESIDE * typical) & (distances[:, 3] > _BESIDE * typical)
-    is_good &= (beside[:, 0] > _RINGS_BESIDE[0] * typical) & (beside[:, 2] < _RINGS_BESIDE[1] * typical)
-    is_good &= is_inside
-    n_good = int(np.count_nonzero(is_good))
-    inner = math.prod(max(side - 2 * _EDGE * bond_length, 0.0) for side in extent)
-    if n_good < _LEAST_ATOMS or inner == 0:
-        return _NOTHING
-    covered = min(n_good * _ATOM_AREA * typical**2 / inner, 1.0)
-    bonds = distances[is_good, :3]
-    length = float(np.median(bonds))
-    spread = 1.4826 * float(np.median(np.abs(bonds - length)))
-    # Each bond is there twice.
-    error = 1.25 * spread / math.sqrt(bonds.size / 2)
-    return NetworkCheck(math.sqrt(n_good / np.count_nonzero(is_inside) * covered), length, error)
-
-
-def _is_inside(points: FloatArray, extent: tuple[float, float], margin: float) -> AnyArray:
-    """Say which points, y then x, are farther than a margin from the edges."""
-    return np.asarray(((points > margin) & (points < np.array(extent) - margin)).all(axis=1))
-
-
-def _clearest(part: Float32Array, bond_length: float) -> float:
-    """How far the best candidate of a part stands out."""
-    if not np.ptp(part) > 0:
-        return 0.0
-    return max((each.score for each in spectrum_candidates(part, spacing=bond_length)), default=0.0)
-
-
 def _try(
     part: Float32Array, sampling: float, bond_length: float, locate: Locate, allowed: tuple[float, float]
 ) -> _Trial:
@@ -292,15 +190,14 @@ def _try(
         sampling = following
     if best.score == 0:
         return best
-    share = first_order_share(part, best.sampling, spacing=bond_length)
-    return replace(best, score=share * best.score, error=best.error / math.sqrt(best.score))
+    return replace(best, error=best.error / math.sqrt(best.score))
 
 
 def _measure(
     part: Float32Array, sampling: float, bond_length: float, locate: Locate
 ) -> tuple[NetworkCheck, float]:
     """Check the network located at a sampling, and return how far its bonds are from the expected ones."""
-    cut = _clean_part(part, sampling, bond_length)
+    cut = clean_part(part, sampling, bond_length)
     extent = cut.shape[0] * sampling, cut.shape[1] * sampling
     check = check_network(locate(cut, sampling), extent, bond_length=bond_length)
     return check, math.log(bond_length / check.bond_length) if check.score > 0 else math.nan
@@ -338,39 +235,6 @@ def _distinct(trials: list[_Trial]) -> list[_Trial]:
     return kept
 
 
-def _clean_part(part: Float32Array, sampling: float, bond_length: float) -> Float32Array:
-    """Cut the field out in which waves of the network's first spacing prevail over slower ones."""
-    from scipy.ndimage import gaussian_filter, uniform_filter
-
-    side = math.ceil(FIELD * bond_length / sampling)
-    if max(part.shape) <= side:
-        return part
-    block = max(int(bond_length / sampling / _PIXELS_PER_BOND), 1)
-    small = _block_means(part, block)
-    scale = bond_length / (sampling * block)
-    smooth = gaussian_filter(small, 0.25 * scale)
-    slow = gaussian_filter(smooth, 0.8 * scale)
-    size = max(min(side // block, min(small.shape)), 1)
-    band, rest = (
-        uniform_filter(values**2, size, mode="nearest") for values in (smooth - slow, slow - np.median(slow))
-    )
-    ratio = band / (rest + band + 1e-30)
-    heights = [max(min(side, n) // block, 1) for n in part.shape]
-    inner = tuple(
-        slice(h // 2, max(n - (h - h // 2), h // 2) + 1) for n, h in zip(small.shape, heights, strict=True)
-    )
-    place = np.unravel_index(int(np.argmax(ratio[inner])), ratio[inner].shape)
-    starts = [min(int(k) * block, max(n - side, 0)) for k, n in zip(place, part.shape, strict=True)]
-    return part[starts[0] : starts[0] + side, starts[1] : starts[1] + side]
-
-
-def _block_means(image: Float32Array, block: int) -> Float32Array:
-    """Average blocks of pixels; what is left over at the far edges is dropped."""
-    rows, columns = (n // block for n in image.shape)
-    cut = image[: rows * block, : columns * block]
-    return np.asarray(cut.reshape(rows, block, columns, block).mean(axis=(1, 3)), dtype=np.float32)
-
-
 def _refined(part: Float32Array, trial: _Trial, bond_length: float) -> tuple[float, float, str]:
     """Combine a trial with the reciprocal lattice, if there is one that agrees."""
     lattice = fit_lattice(part, trial.sampling, spacing=bond_length)
@@ -387,14 +251,16 @@ def _agrees(lattice: Lattice, trial: _Trial) -> bool:
     return is_crystal and abs(lattice.sampling / trial.sampling - 1) < _AGREEMENT
 
 
-def _bare_lattice(part: Float32Array, candidates: list[Candidate], bond_length: float) -> Lattice | None:
+def _bare_lattice(
+    part: Float32Array, profile: Profile, candidates: list[Candidate], bond_length: float
+) -> Lattice | None:
     """Return the reciprocal lattice of the best candidate if it has first and second reflections."""
     if not candidates:
         return None
     lattice = fit_lattice(part, candidates[0].sampling, spacing=bond_length)
     if lattice is None or lattice.n_peaks < _BOTH_ORDERS or lattice.share < _CRYSTALLINE:
         return None
-    is_first = first_order_share(part, lattice.sampling, spacing=bond_length) > _FIRST_ORDER
+    is_first = first_order_share(profile, lattice.sampling, bond_length) > _FIRST_ORDER
     return lattice if is_first else None
 
 
@@ -416,6 +282,6 @@ def _not_convincing(ranked: list[_Trial], candidates: list[Candidate], limits: t
     return (
         f"the sampling could not be estimated from the image: {what} (tried {limits[0]:.3g} to "
         f"{limits[1]:.3g} Å/px). Give the sampling in Å/px in one of three ways: the parameter sampling, a "
-        "line 'name of the file,sampling' in sampling.csv next to it, or a calibration with a unit of length in "
-        "the file itself"
+        "line 'name of the file,sampling' in sampling.csv next to it, or a calibration with a unit of "
+        "length in the file itself"
     )

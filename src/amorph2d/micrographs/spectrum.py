@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -100,39 +101,46 @@ def spectrum_candidates(
     ValueError
         If `spacing` or `limits` are not valid.
     """
-    from scipy.signal import find_peaks
-
     low, high = scaled_limits(spacing, limits)
-    profile = radial_profile(power_of(middle(image)))
+    return rank_candidates(radial_profile(power_of(middle(image))), spacing, (low, high))
+
+
+def rank_candidates(profile: Profile, spacing: float, limits: tuple[float, float]) -> list[Candidate]:
+    """List the candidates of a profile, as `spectrum_candidates` does, within unscaled limits."""
+    low, high = limits
     steps = np.arange(math.log(low), math.log(high) + _STEP / 4, _STEP / 4)
     first, second = (
         np.interp(steps - math.log(plane * spacing), profile.frequency, profile.excess, left=0, right=0)
         for plane in PLANES
     )
     scores = first + _SECOND * second
-    padded = np.concatenate([[0.0], scores, [0.0]])
-    peaks = find_peaks(padded, prominence=_PROMINENCE)[0] - 1
-    best = peaks[np.argsort(-scores[peaks], kind="stable")][:_MOST]
+    peaks = _prominent_peaks(scores)
+    best = sorted(peaks, key=lambda k: -scores[k])[:_MOST]
     return [Candidate(float(np.exp(steps[k])), float(scores[k])) for k in best]
 
 
-def first_order_share(image: ArrayLike, sampling: float, *, spacing: float = REFERENCE_BOND) -> float:
-    """Return how far the lowest reflections in a spectrum are the first ones of a network, 0 … 1.
+def _prominent_peaks(values: FloatArray) -> list[int]:
+    """Return the maxima that rise above the higher of the valleys beside them; 0 lies beyond the ends."""
+    padded = np.concatenate([[0.0], values, [0.0]])
+    maxima = np.flatnonzero((padded[1:-1] > padded[:-2]) & (padded[1:-1] >= padded[2:])) + 1
+    kept = []
+    for k in maxima:
+        valleys = []
+        for side in (padded[k - 1 :: -1], padded[k + 1 :]):
+            higher = np.flatnonzero(side > padded[k])
+            valleys.append(side[: higher[0]].min() if higher.size else side.min())
+        if padded[k] - max(valleys) >= _PROMINENCE:
+            kept.append(int(k) - 1)
+    return kept
+
+
+def first_order_share(profile: Profile, sampling: float, spacing: float) -> float:
+    """Return how far the lowest reflections in a profile are the first ones of a network, 0 … 1.
 
     The pattern of a honeycomb's second reflections is that of the first ones of a network 1.73 times wider.
     Only where power stands out at a frequency 1.73 times lower than that of the first reflections is the
-    sampling the latter's.
-
-    Parameters
-    ----------
-    image
-        Intensities, (rows, columns), as for `spectrum_candidates`.
-    sampling
-        To be judged [Å/px].
-    spacing
-        Bond length of the material [Å].
+    sampling the latter's; `sampling` [Å/px] and the bond length `spacing` [Å] say which are the first.
     """
-    profile = radial_profile(power_of(middle(image)))
     around = np.linspace(-1.5 * _STEP, 1.5 * _STEP, 7)
     expected = math.log(sampling / (PLANES[0] * spacing))
     below, first, second = (
@@ -155,7 +163,8 @@ def middle(image: ArrayLike) -> Float32Array:
         )
     if not np.ptp(array) > 0:
         raise MicrographError("the image has no contrast, so that its sampling cannot be estimated")
-    return array[tuple(_central(n, LARGEST_SIDE) for n in array.shape)]
+    # From half of a spectrum one cannot tell whether the number of columns was odd.
+    return array[tuple(_central(n, min(n - n % 2, LARGEST_SIDE)) for n in array.shape)]
 
 
 def _central(size: int, most: int) -> slice:
@@ -192,7 +201,7 @@ def radial_profile(power: FloatArray) -> Profile:
     order = np.argsort(ring, kind="stable")
     starts = np.searchsorted(ring[order], np.arange(1, len(edges) + 1))
     values = power.ravel()[order]
-    cells = [values[a:b] for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    cells = [values[a:b] for a, b in pairwise(starts)]
     centres, counts = (edges[1:] + edges[:-1]) / 2, np.array([len(cell) for cell in cells])
     is_full = counts >= _LEAST_IN_RING
     full = [cell for cell, kept in zip(cells, is_full, strict=True) if kept]

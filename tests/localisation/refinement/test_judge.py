@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import maximum_filter
 
-from amorph2d.localisation.refinement.judge import mean_squares
+from amorph2d.localisation.refinement.judge import _are_highest, mean_squares
 
 
 def test_mean_squares_are_weighted_and_local() -> None:
@@ -15,3 +16,11 @@ def test_mean_squares_are_weighted_and_local() -> None:
     assert np.allclose(result[:2], [1.0, 9.0])
     assert result[2] == 1.0  # only the pixels that count
     assert np.isnan(result[3])
+
+
+def test_highest_pixels_are_those_of_a_filter(rng: np.random.Generator) -> None:
+    values = rng.normal(size=(23, 31)).astype(np.float32)
+    pixels = np.argwhere(values > 0.3)
+    expected = values == maximum_filter(values, size=3, mode="wrap")
+    assert np.array_equal(_are_highest(values, pixels), expected[pixels[:, 0], pixels[:, 1]])
+    assert _are_highest(values, np.empty((0, 2), np.int64)).shape == (0,)

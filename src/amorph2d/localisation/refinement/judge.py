@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from scipy.ndimage import maximum_filter
 from scipy.spatial import KDTree
 
 from amorph2d.arrays import AnyArray, BoolArray, Float32Array, FloatArray, IntArray
@@ -136,18 +135,16 @@ def _missing(
 ) -> FloatArray:
     """Return where the residual looks like an atom, (M, 2) [Å]."""
     rows, columns = window.values.shape
-    sampling = np.array(window.grid.sampling)
-    size = 2 * np.rint(0.5 * parameters.repair_distance / sampling).astype(int) + 1
     least = max(
         parameters.repair_significance * stepper.power**0.5,
         min(parameters.repair_amplitude, parameters.repair_support) * stepper.power,
     )
     inner = splines[:rows, :columns]
-    is_peak = (inner >= least) & (window.weight > LEAST_WEIGHT)
-    if not is_peak.any():
+    pixels = np.argwhere((inner >= least) & (window.weight > LEAST_WEIGHT))
+    pixels = pixels[_are_highest(splines, pixels)]
+    if not len(pixels):
         return np.empty((0, 2))
-    pixels = np.argwhere(is_peak & (inner == maximum_filter(inner, size=tuple(size))))
-    places = _tops(window, splines, pixels[:, ::-1] * sampling[::-1])
+    places = _tops(window, splines, pixels[:, ::-1] * np.array(window.grid.sampling)[::-1])
     heights = window.sampled(splines, places)[:, 0] / (
         stepper.power * window.weights_at(places).clip(LEAST_WEIGHT)
     )
@@ -155,6 +152,15 @@ def _missing(
     enough = np.where(is_supported, parameters.repair_support, parameters.repair_amplitude)
     is_missing = (heights >= enough) & (_distance(places, atoms) >= parameters.repair_distance)
     return _apart(places[is_missing], heights[is_missing], parameters.repair_distance)
+
+
+def _are_highest(values: Float32Array, pixels: IntArray) -> BoolArray:
+    """Say which pixels (row, column) are no lower than the eight around them; values are periodic."""
+    row, column = pixels.T
+    here = values[row, column]
+    around = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x]
+    others = [values[(row + y) % values.shape[0], (column + x) % values.shape[1]] for y, x in around]
+    return np.asarray((here >= np.array(others)).all(axis=0))
 
 
 def _tops(window: Window, splines: Float32Array, places: FloatArray) -> FloatArray:
