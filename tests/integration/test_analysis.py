@@ -35,10 +35,14 @@ def folder(tmp_path_factory):
         rng.poisson(800 * wide[8 - dy : 8 - dy + SIDE, 8 - dx : 8 - dx + SIDE] / mean).astype(np.uint16)
         for dy, dx in DRIFT - DRIFT.min(axis=0) - [1, 0]
     ]
-    tifffile.imwrite(folder / "series.tif", np.stack(frames), imagej=True, metadata={"axes": "TYX", "finterval": 2})
+    tifffile.imwrite(
+        folder / "series.tif", np.stack(frames), imagej=True, metadata={"axes": "TYX", "finterval": 2}
+    )
     for seed, name in ((7, "first"), (8, "second")):
         image = simulated(seed, SIDE)
-        np.save(folder / f"{name}.npy", rng.poisson(800 * image.image / image.image.mean()).astype(np.float32))
+        np.save(
+            folder / f"{name}.npy", rng.poisson(800 * image.image / image.image.mean()).astype(np.float32)
+        )
     (folder / "sampling.csv").write_text(f"file,sampling\nseries,{STEP}\nfirst,{STEP}\nsecond,{STEP}\n")
     (folder / "regions.json").write_text(json.dumps({"second": {"x": [10, 30], "y": [8, 20], "unit": "Å"}}))
     return folder

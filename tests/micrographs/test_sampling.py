@@ -3,12 +3,12 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from drawn_honeycomb import honeycomb
 
 from amorph2d.micrographs import sampling as module
 from amorph2d.micrographs.crops import clean_part
 from amorph2d.micrographs.errors import MicrographError
 from amorph2d.micrographs.sampling import SamplingEstimate, check_sampling, estimate_sampling
+from drawn_honeycomb import honeycomb
 
 
 def network_of(drawn, sampling, *, reach=0.3, draws=0.0):
@@ -96,7 +96,7 @@ def test_a_network_that_draws_sites_to_its_own_spacings(monkeypatch, bond_length
     measured = estimate_sampling(drawn.image, bond_length=bond_length, locate=locate).sampling
     # Its bonds then differ by only 0.4 of what the sampling does.
     expected = 0.25 * (bond_length / 1.42) ** (1 / 0.4)
-    monkeypatch.setattr(module, "_settled", lambda part, trial, *_: trial)
+    monkeypatch.setattr(module, "_settled", lambda *given: given[1])
     early = estimate_sampling(drawn.image, bond_length=bond_length, locate=locate).sampling
     assert measured == pytest.approx(expected, rel=2e-3)
     if bond_length != 1.42:
@@ -115,7 +115,7 @@ def test_a_wider_network_of_second_reflections_does_not_win():
 
     estimate = estimate_sampling(drawn.image, bond_length=1.42, locate=locate)
     assert estimate.sampling == pytest.approx(0.25, rel=3e-3)
-    with pytest.raises(MicrographError, match="no convincing|none of"):
+    with pytest.raises(MicrographError, match="at none of the spectrum's candidates"):
         estimate_sampling(drawn.image, bond_length=1.42, locate=wrong, limits=(0.35, 0.75))
 
 
@@ -129,11 +129,11 @@ def test_a_crystal_in_which_nothing_is_located():
 
 
 def test_nothing_convincing_is_an_error_that_helps():
-    drawn = honeycomb(0.25, noise=2.0)
+    drawn = honeycomb(0.25, noise=10.0)
     with pytest.raises(MicrographError) as error:
         estimate_sampling(drawn.image, bond_length=1.42, locate=nothing)
     message = str(error.value)
-    assert "candidates (0.25" in message
+    assert "candidates (0.247, 0.143 Å/px)" in message
     assert "scores 0.00 of at least 0.3" in message
     assert "tried 0.03 to 0.75 Å/px" in message
     assert "parameter sampling" in message
@@ -145,7 +145,7 @@ def test_noise_is_an_error(rng):
         estimate_sampling(rng.normal(size=(256, 256)), bond_length=1.42, locate=nothing)
 
 
-def test_the_network_sees_no_more_than_it_needs(rng):
+def test_the_network_sees_no_more_than_it_needs():
     image = honeycomb(0.4, shape=(400, 512)).image
     seen = []
 
@@ -153,14 +153,13 @@ def test_the_network_sees_no_more_than_it_needs(rng):
         seen.append((part.shape, step))
         return nothing(part, step)
 
-    with pytest.raises(MicrographError):
-        estimate_sampling(image + rng.normal(0, 2, image.shape), bond_length=1.42, locate=locate)
-    assert seen
+    estimate_sampling(image, bond_length=1.42, locate=locate)
+    assert len(seen) > 1
     assert all(max(shape) * step < 45 * 1.42 for shape, step in seen)
 
 
 @pytest.mark.parametrize(
-    ("stated", "warns"), [(0.2, False), (0.225, False), (0.235, True), (0.17, True), ((0.1, 0.4), False)]
+    ("stated", "warns"), [(0.2, False), (0.225, False), (0.24, True), (0.17, True), ((0.1, 0.4), False)]
 )
 def test_check_sampling(stated, warns):
     estimate = SamplingEstimate(0.2, 0.002, 0.95, ((0.2, 0.9),), "located network")

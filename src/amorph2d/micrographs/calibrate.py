@@ -154,8 +154,8 @@ def resolve_sampling(
     raise MicrographError(
         f"{name} has no calibration ({why}). Give its sampling in Å/px in one of three ways: the parameter "
         "sampling (--params sampling=0.11, or sampling=auto to estimate it from the image), a line "
-        f"'{name},0.11' in {SAMPLING_TABLE} (header file,sampling) next to it, or a calibration with a unit of "
-        "length in the file itself"
+        f"'{name},0.11' in {SAMPLING_TABLE} (header file,sampling) next to it, or a calibration with a unit "
+        "of length in the file itself"
     )
 
 

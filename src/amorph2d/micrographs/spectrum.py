@@ -100,6 +100,11 @@ def spectrum_candidates(
         If the image is too small or has no contrast.
     ValueError
         If `spacing` or `limits` are not valid.
+
+    References
+    ----------
+    A. H. Castro Neto et al., Rev. Mod. Phys. 81, 109 (2009), doi:10.1103/RevModPhys.81.109, for the
+    reciprocal lattice of a honeycomb.
     """
     low, high = scaled_limits(spacing, limits)
     return rank_candidates(radial_profile(power_of(middle(image))), spacing, (low, high))
