@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from amorph2d.localisation.scores import Scores, score_sites, sum_scores
+from amorph2d.measures.mask_window import MaskWindow
 
 
 def test_counts_and_ratios():
@@ -78,3 +79,11 @@ def test_a_site_at_the_window_is_not_punished_for_noise(rng):
 def test_wrong_window(window):
     with pytest.raises(ValueError, match="window must be"):
         score_sites([[0.0, 0.0]], [[0.0, 0.0]], max_distance=0.5, window=window)
+
+
+def test_sites_count_where_anything_contains_them():
+    mask = np.zeros((10, 10), bool)
+    mask[:, 5:] = True
+    window = MaskWindow(mask, 1.0)
+    found = score_sites([(2, 2), (7, 2), (8, 8)], [(2, 2), (7, 2.1), (6, 6)], max_distance=0.5, window=window)
+    assert (found.n_predicted, found.n_reference, found.n_matched) == (2, 2, 1)

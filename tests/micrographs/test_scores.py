@@ -14,7 +14,7 @@ def sites(atoms, rings):
 def test_each_kind_is_matched_with_its_own():
     truth = sites([(3, 3), (5, 5), (7, 7)], [(4, 4)])
     found = sites([(3, 3.3), (5, 5)], [(4, 4), (6, 6)])
-    scores = score_against_truth(found, truth, extent=(10.0, 12.0), border=1.0)
+    scores = score_against_truth(found, truth, window=(1.0, 1.0, 9.0, 11.0))
     assert scores["atom_recall"] == pytest.approx(2 / 3)
     assert scores["atom_precision"] == 1
     assert scores["atom_rmse"] == pytest.approx(np.sqrt(0.09 / 2))
@@ -25,11 +25,11 @@ def test_each_kind_is_matched_with_its_own():
 def test_border_does_not_count():
     truth = sites([(0.5, 5), (5, 5)], [])
     found = sites([(5, 5), (9.8, 5)], [])
-    scores = score_against_truth(found, truth, extent=(10.0, 10.0), border=1.0)
+    scores = score_against_truth(found, truth, window=(1.0, 1.0, 9.0, 9.0))
     assert scores["atom_f1"] == 1
-    assert score_against_truth(found, truth, extent=(10.0, 10.0), border=0.0)["atom_f1"] == 0.5
+    assert score_against_truth(found, truth, window=(0.0, 0.0, 10.0, 10.0))["atom_f1"] == 0.5
 
 
 def test_nothing_gives_nan():
-    scores = score_against_truth(sites([], []), sites([], []), extent=(10.0, 10.0), border=1.0)
+    scores = score_against_truth(sites([], []), sites([], []), window=(1.0, 1.0, 9.0, 9.0))
     assert all(np.isnan(value) for value in scores.values())

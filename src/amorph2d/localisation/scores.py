@@ -5,12 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from amorph2d.arrays import BoolArray, FloatArray, as_points
 from amorph2d.localisation.matching import match_points
+
+
+class Contains(Protocol):
+    """What can say where positions lie."""
+
+    def contains(self, positions: ArrayLike) -> BoolArray:
+        """Tell which positions, (N, 2) [Å], lie in it, (N,)."""
+
+
+Place = tuple[float, float, float, float] | Contains
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,7 @@ def score_sites(
     reference: ArrayLike,
     *,
     max_distance: float,
-    window: tuple[float, float, float, float] | None = None,
+    window: Place | None = None,
 ) -> Scores:
     """Match predicted to reference sites and count.
 
@@ -80,9 +91,9 @@ def score_sites(
     max_distance
         Largest separation counted as a match, > 0 [Å].
     window
-        Where sites count, (x0, y0, x1, y1) with its edges included [Å]; everywhere if None. All sites are
-        matched first. A pair counts where its reference lies, so a predicted site that belongs to a reference
-        site outside of the window is neither right nor wrong.
+        Where sites count: (x0, y0, x1, y1) with its edges included [Å], or anything that `contains`
+        positions; everywhere if None. All sites are matched first. A pair counts where its reference lies, so
+        a predicted site that belongs to a reference site outside of the window is neither right nor wrong.
 
     Returns
     -------
@@ -107,10 +118,12 @@ def score_sites(
     )
 
 
-def _inside(points: FloatArray, window: tuple[float, float, float, float] | None) -> BoolArray:
+def _inside(points: FloatArray, window: Place | None) -> BoolArray:
     """Say which points lie in the window."""
     if window is None:
         return np.ones(len(points), dtype=bool)
+    if not isinstance(window, tuple | list):
+        return window.contains(points)
     low, high = np.array(window[:2], dtype=float), np.array(window[2:], dtype=float)
     if not (high > low).all():
         raise ValueError(f"window must be (x0, y0, x1, y1) with x1 > x0 and y1 > y0, got {tuple(window)}")

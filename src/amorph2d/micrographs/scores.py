@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import pandas as pd
 
-from amorph2d.localisation.scores import score_sites
+from amorph2d.localisation.scores import Place, score_sites
 
 MAX_DISTANCE = 0.5  # largest distance of a match [Å]
 
 
-def score_against_truth(
-    sites: pd.DataFrame, truth: pd.DataFrame, *, extent: tuple[float, float], border: float
-) -> dict[str, float]:
-    """Score located against true sites, one to one, away from the border.
+def score_against_truth(sites: pd.DataFrame, truth: pd.DataFrame, *, window: Place) -> dict[str, float]:
+    """Score located against true sites, one to one, where sites count.
 
     Parameters
     ----------
     sites, truth
         Columns `kind` ("atom" or "ring"), `x`, `y` [Å].
-    extent
-        Largest x and y in the image [Å].
-    border
-        Sites closer to the edge are not counted [Å].
+    window
+        Where sites count, see `localisation.scores.score_sites`.
 
     Returns
     -------
@@ -29,7 +25,6 @@ def score_against_truth(
         ``<kind>_precision``, ``<kind>_recall``, ``<kind>_f1``, ``<kind>_rmse`` [Å] for atoms and rings; NaN
         where undefined.
     """
-    window = (border, border, extent[0] - border, extent[1] - border)
     scores: dict[str, float] = {}
     for kind in ("atom", "ring"):
         found, true = (table.loc[table["kind"] == kind, ["x", "y"]].to_numpy() for table in (sites, truth))

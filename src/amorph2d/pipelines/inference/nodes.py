@@ -135,6 +135,8 @@ def analyse(
 ) -> tuple[list[Any], Record]:
     """Analyse one micrograph: its sites, drift, masks, windows and twin, None for what there is not."""
     from amorph2d.analysis.micrograph import analyse_micrograph
+    from amorph2d.analysis.regions import COUNTED
+    from amorph2d.measures.mask_window import MaskWindow
     from amorph2d.micrographs.regions import region_of
     from amorph2d.micrographs.scores import score_against_truth
 
@@ -156,8 +158,9 @@ def analyse(
         return [None] * 5, {"status": NOT_ANALYSED, "reason": _reason(error, loader)}
     record = {"status": ANALYSED} | found.record
     if truth is not None:
-        extent = ((shape[1] - 1) * sampling[1], (shape[0] - 1) * sampling[0])
-        record |= score_against_truth(found.sites, truth, extent=extent, border=localisation.border)
+        window = MaskWindow(found.windows[0] == COUNTED, sampling)
+        first = found.sites[found.sites["frame"] == 0]
+        record |= score_against_truth(first, truth, window=window)
     figure = None
     if found.twin is not None:
         from amorph2d.plotting.twin import twin_figure

@@ -246,4 +246,4 @@ def with_own_thresholds(
 
 def _is_sum(name: str) -> bool:
     """Say whether a column adds up over images."""
-    return name.startswith(("n_", "sum_")) or name == "area" or name.endswith("_area")
+    return name.startswith(("n_", "sum_", "area")) or name.endswith("_area")
