@@ -41,7 +41,9 @@ def simulate(folder: Path, seed: int) -> None:
             continue
         rng = np.random.default_rng([seed, number])
         energy, Cs = (6e4, 8e4)[number % 2], float(rng.uniform(-1.5e5, 1.5e5))
-        optics = Optics(energy=energy, Cs=Cs, focal_spread=30.0, angular_spread=0.2, semiangle_cutoff=55.0)
+        optics = Optics(
+            energy=energy, defocus=0.0, Cs=Cs, focal_spread=30.0, angular_spread=0.2, semiangle_cutoff=55.0
+        )
         recipe = plain_recipe(
             family="switched", hexagons=float(rng.uniform(0.5, 0.8)), rows=SIDE, columns=SIDE,
             sampling=SAMPLING, structure_seed=seed + number, noise_seed=seed + number, energy=energy, Cs=Cs,

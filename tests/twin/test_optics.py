@@ -8,6 +8,7 @@ from amorph2d.twin.optics import (
     BAND,
     Expectation,
     FittedOptics,
+    NothingToFit,
     fit_optics,
     linear_transfer,
     measure_transfer,
@@ -88,3 +89,10 @@ def test_the_linear_transfer_is_twice_the_contrast_transfer():
     assert described["defocus"] == -70
     assert described["defocus_error"] == 2
     assert described["blur"] == 0.3
+
+
+def test_a_window_without_the_sheet_is_refused():
+    wave = sheet_wave(np.array([[5.0, 6.0]]), shape=(64, 80), sampling=(0.2, 0.2), energy=8e4)
+    nothing = np.zeros((64, 80), np.float32)
+    with pytest.raises(NothingToFit, match="shows the sheet alone"):
+        fit_optics(nothing, nothing, wave, defocus=500, Cs=1.5e5)

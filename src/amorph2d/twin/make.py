@@ -13,7 +13,7 @@ from amorph2d.arrays import BoolArray, Float32Array
 from amorph2d.localisation.tiles import cover
 from amorph2d.twin.compare import deviation_map, measure_noise, misfit_map, site_misfit, slow_part
 from amorph2d.twin.config import TwinParameters
-from amorph2d.twin.optics import FittedOptics, fit_optics
+from amorph2d.twin.optics import FittedOptics, NothingToFit, fit_optics
 from amorph2d.twin.scene import Scene, as_scene, richest
 from amorph2d.twin.simulate import sheet_wave
 from amorph2d.units import as_sampling
@@ -146,7 +146,10 @@ def make_twin(
     objection = _objection(scene, parameters)
     if objection:
         return _not_made(scene, sites, objection)
-    fitted = _fit(scene, parameters.energy if energy is None else float(energy), parameters)
+    try:
+        fitted = _fit(scene, parameters.energy if energy is None else float(energy), parameters)
+    except NothingToFit as error:
+        return _not_made(scene, sites, str(error))
     remarks = [] if energy is not None else [f"an energy of {parameters.energy / 1e3:g} keV is assumed"]
     if scene.image.shape != pixels.shape:
         remarks.append(f"only the central {parameters.max_side} px are simulated")

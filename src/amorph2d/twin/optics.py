@@ -115,6 +115,10 @@ class Expectation:
         return cls(means, spreads)
 
 
+class NothingToFit(ValueError):
+    """A window shows nothing to which optics could be fitted."""
+
+
 def fit_optics(
     contrast: Float32Array,
     weight: Float32Array,
@@ -142,6 +146,11 @@ def fit_optics(
     defocus, Cs
         Usual sizes, of both signs [Å].
 
+    Raises
+    ------
+    NothingToFit
+        If the window shows nothing that could be compared.
+
     References
     ----------
     E. J. Kirkland, Advanced Computing in Electron Microscopy, 3rd ed. (2020), doi:10.1007/978-3-030-33260-0;
@@ -149,6 +158,8 @@ def fit_optics(
     """
     energy, phase = wave.energy, wave.phase()
     seen = wave.window(phase)
+    if not (weight > 0).any():
+        raise NothingToFit("no part of the window to which the optics would be fitted shows the sheet alone")
     transfer = measure_transfer(contrast, seen, weight, wave.sampling)
     expectation = Expectation.of(transfer, defocus=2 * defocus / 3, Cs=Cs)
     starts = _starts(transfer, energy, expectation, defocus)

@@ -121,14 +121,16 @@ def central(shape: tuple[int, ...], max_side: int) -> tuple[slice, slice]:
 
 
 def richest(scene: Scene, side: float) -> tuple[slice, slice]:
-    """Return the window of a `side` [Å] that shows most atoms of the sheet, of a grid of windows."""
+    """Return the window of a `side` [Å] that shows most atoms that are compared, of a grid of windows."""
     shape = scene.image.shape
     sides = [min(n, round(side / step)) for n, step in zip(shape, scene.sampling, strict=True)]
     starts = [
         np.unique(np.append(np.arange(0, n - size, max(size // 2, 1)), n - size))
         for n, size in zip(shape, sides, strict=True)
     ]
-    rows, columns = (scene.atoms[:, ::-1] / scene.sampling).T
+    places = scene.atoms[:, ::-1] / scene.sampling
+    nearest = np.clip(np.rint(places).astype(np.int64), 0, np.array(shape) - 1)
+    rows, columns = places[scene.is_compared[tuple(nearest.T)]].T
     best, window = -1, (slice(0, sides[0]), slice(0, sides[1]))
     for top in starts[0].tolist():
         is_row = (rows >= top) & (rows < top + sides[0])
