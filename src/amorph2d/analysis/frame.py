@@ -15,7 +15,7 @@ from amorph2d.arrays import AnyArray, BoolArray
 from amorph2d.imaging.simulated import MONOLAYER, OTHER, VACUUM
 from amorph2d.localisation.areas import FlattenedImage, background_map
 from amorph2d.localisation.config import LocalisationParameters
-from amorph2d.localisation.consistency import make_consistent
+from amorph2d.localisation.consistency import drop_contradictions, make_consistent
 from amorph2d.localisation.locate import locate_candidates
 from amorph2d.localisation.masks import covered_pixels, segment
 from amorph2d.units import as_sampling
@@ -136,6 +136,8 @@ def analyse_frame(
     for name, value in (("vacuum", VACUUM), ("monolayer", MONOLAYER), ("other", OTHER)):
         record[f"{name}_share"] = np.count_nonzero(mask == value) / mask.size
     sites, refined = _refined(flat, sites, located.candidates, scaled, mask, parameters)
+    if parameters.consistency is not None:  # an atom found again may stand where a ring centre was seen instead
+        sites = drop_contradictions(sites, parameters.consistency).reset_index(drop=True)
     counts = analysable_region(
         mask, scaled, border=localisation.border, margin=parameters.masks.margin, region=region
     )
