@@ -136,7 +136,8 @@ def analyse_frame(
     for name, value in (("vacuum", VACUUM), ("monolayer", MONOLAYER), ("other", OTHER)):
         record[f"{name}_share"] = np.count_nonzero(mask == value) / mask.size
     sites, refined = _refined(flat, sites, located.candidates, scaled, mask, parameters)
-    if parameters.consistency is not None:  # an atom found again may stand where a ring centre was seen instead
+    if parameters.consistency is not None:
+        # An atom found again may stand where a ring centre was seen instead.
         sites = drop_contradictions(sites, parameters.consistency).reset_index(drop=True)
     counts = analysable_region(
         mask, scaled, border=localisation.border, margin=parameters.masks.margin, region=region
