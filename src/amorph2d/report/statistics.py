@@ -82,6 +82,10 @@ GROUPS: Mapping[str, Sequence[Statistic]] = {
             for size in RING_SIZES
         ),
     ),
+    "Complete rings, not corrected for those that the edge cuts": tuple(
+        Statistic(f"ring_fraction_uncorrected_{ring_class(size)}", f"Rings of {ring_label(size)}", "%", 100.0)
+        for size in RING_SIZES
+    ),
     "Network": (
         Statistic("density", "Atoms per area", "nm⁻²", 100.0),
         Statistic("coordination_mean", "Coordination, mean"),
