@@ -11,7 +11,10 @@ same run; `freud` counts the pairs to 10 Å where it is installed.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import resource
+import sys
+import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +23,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
+
+if __name__ == "statistics":  # imported by a script beside this one, in place of the standard library's module
+    spec = importlib.util.spec_from_file_location(
+        __name__, Path(sysconfig.get_path("stdlib"), "statistics.py")
+    )
+    assert spec is not None and spec.loader is not None
+    sys.modules[__name__] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[__name__])
 
 ROOT = Path(__file__).parents[1]
 PATCH = 100.0  # edge of the network that is repeated [Å]

@@ -71,6 +71,14 @@ def test_periodic_edges_are_those_of_a_tiled_plane(positions):
         assert as_set(delaunay_edges(positions, box)) == tiled_edges(positions, box)
 
 
+def test_points_in_one_corner_of_a_wide_box():
+    positions = np.random.default_rng(4).uniform(13, 14, (10, 2))
+    box = np.array([31.0, 37.0])
+    edges = as_set(delaunay_edges(positions, box))
+    assert edges == tiled_edges(positions, box)
+    assert len(edges) > len(as_set(delaunay_edges(positions, None)))
+
+
 def test_a_pore_wider_than_the_margin(monkeypatch):
     atoms, centres, box = honeycomb(30, 16)
     sites = np.concatenate([atoms, centres])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import Delaunay, QhullError
+from scipy.spatial import ConvexHull, Delaunay, QhullError
 
 from amorph2d.arrays import FloatArray, IntArray
 from amorph2d.topology.periodic import pad_with_images
@@ -38,16 +38,28 @@ def _open_edges(points: FloatArray) -> IntArray:
 
 def _periodic_edges(points: FloatArray, box: FloatArray) -> IntArray:
     """Sides of the periodic triangles, from the points and those of their images that surround the box."""
-    # A triangle is right where its empty circle lies inside the padded area: only wide pores need more than
-    # 12 Å.
+    # A triangle is right where its empty circle lies inside the padded area, and none is missing where points
+    # surround the box: only wide pores need more than 12 Å.
     margin = 12.0
     while True:
         padded, source = pad_with_images(points, box, margin)
         triangles = _triangulate(padded)
         triangles = triangles[(triangles < len(points)).any(axis=1)]
-        if margin >= 2 * box.max() or _circles_lie_within(padded[triangles], -margin, box + margin):
+        if margin >= 2 * box.max() or (
+            _surround(padded, box) and _circles_lie_within(padded[triangles], -margin, box + margin)
+        ):
             return source[_sides(triangles)]
         margin *= 2
+
+
+def _surround(points: FloatArray, box: FloatArray) -> bool:
+    """Tell whether the corners of a box, (2,), lie inside the convex hull of points, (N, 2)."""
+    try:
+        hull = ConvexHull(points)
+    except QhullError:  # too few, or all on one line
+        return False
+    corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]) * box
+    return bool((corners @ hull.equations[:, :2].T + hull.equations[:, 2] < 0).all())
 
 
 def _circles_lie_within(corners: FloatArray, low: float, high: FloatArray) -> bool:
