@@ -24,11 +24,12 @@ import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
 
-if __name__ == "statistics":  # imported by a script beside this one, in place of the standard library's module
+if __name__ == "statistics":  # a script beside this one meant the standard library's
     spec = importlib.util.spec_from_file_location(
         __name__, Path(sysconfig.get_path("stdlib"), "statistics.py")
     )
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     sys.modules[__name__] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[__name__])
 
@@ -70,7 +71,7 @@ def measure(sites: pd.DataFrame, extent: tuple[float, float]) -> dict[str, float
     """Return the time of each part of the statistics [s]."""
     from amorph2d.measures.config import StatisticsParameters
     from amorph2d.measures.summary import count_in_blocks, summary_table
-    from amorph2d.measures.tables import angles_table, bonds_table, pdf_table, rings_table
+    from amorph2d.measures.tables import angles_table, network_tables, pdf_table
     from amorph2d.measures.window import RectangularWindow
 
     given = OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / "base" / "parameters_statistics.yml"))
@@ -84,9 +85,8 @@ def measure(sites: pd.DataFrame, extent: tuple[float, float]) -> dict[str, float
         times[name] = time.perf_counter() - start
         return result
 
-    bonds = timed("bonds", bonds_table, sites, parameters)
+    bonds, rings, _ = timed("bonds and rings", network_tables, sites, parameters)
     angles = timed("angles", angles_table, sites, bonds)
-    rings = timed("rings", rings_table, sites, bonds, parameters)
     timed("g(r)", pdf_table, sites, window, parameters)
     block = parameters.intervals.block
     counts = timed("counts", count_in_blocks, sites, bonds, angles, rings, window=window, block=block)

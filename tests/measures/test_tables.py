@@ -11,6 +11,7 @@ from amorph2d.measures.tables import (
     angles_table,
     bonds_table,
     differing_ring_sizes,
+    network_tables,
     pdf_table,
     ring_atoms_table,
     rings_table,
@@ -50,6 +51,7 @@ SCHEMAS = {
         "y": "float64",
         "area": "float64",
         "complete": "bool",
+        "delaunay_size": "int32",
     },
     "ring_atoms": {"frame": "int32", "row": "int64", "atom": "int64"},
     "pdf": {"frame": "int32", "r": "float64", "g": "float64", "g_error": "float64"},
@@ -136,7 +138,10 @@ def test_a_ring_without_a_detected_centre():
     lost = rings["ring"].iloc[2]
     again = all_tables(sites[sites["site"] != lost])["rings"]
     assert again["ring"].tolist().count(-1) == 1
-    pd.testing.assert_frame_equal(again.drop(columns="ring"), rings.drop(columns="ring"))
+    known = rings.assign(
+        ring=again["ring"], delaunay_size=np.where(again["ring"] < 0, -1, rings["delaunay_size"])
+    )
+    pd.testing.assert_frame_equal(again, known.astype({"delaunay_size": "int32"}))
 
 
 def test_rings_with_an_atom_that_does_not_count_are_not_complete():
@@ -169,14 +174,28 @@ def test_criteria_that_disagree_are_listed():
     atoms, centres, _ = honeycomb(6, 4)
     sites = make_sites(atoms, centres)
     rings = all_tables(sites)["rings"]
-    assert len(differing_ring_sizes(sites, rings)) == 0
+    assert len(differing_ring_sizes(rings)) == 0
     wrong = rings.assign(size=np.where(rings.index == 4, 7, rings["size"]).astype("int32"))
-    table = differing_ring_sizes(sites, wrong)
-    assert schema(table) == SCHEMAS["rings"] | {"delaunay_size": "int32"}
+    table = differing_ring_sizes(wrong)
+    assert schema(table) == SCHEMAS["rings"]
     assert table[["ring", "size", "delaunay_size"]].to_numpy().tolist() == [[rings["ring"][4], 7, 6]]
-    assert len(differing_ring_sizes(sites, wrong.assign(complete=False))) == 0
-    assert len(differing_ring_sizes(sites, wrong.assign(ring=-1))) == 0
-    assert len(differing_ring_sizes(make_sites([]), rings.iloc[:0])) == 0
+    assert len(differing_ring_sizes(wrong.assign(complete=False))) == 0
+    assert len(differing_ring_sizes(wrong.assign(ring=-1))) == 0
+    assert len(differing_ring_sizes(rings.iloc[:0])) == 0
+
+
+def test_one_triangulation_gives_the_tables_of_several():
+    atoms, centres, _ = honeycomb(9, 5)
+    rng = np.random.default_rng(3)
+    frames = [
+        make_sites(atoms + rng.normal(0, 0.2, atoms.shape), centres[1:]).assign(frame=np.int32(number))
+        for number in (2, 5)
+    ]
+    for sites in (pd.concat(frames), make_sites([]), make_sites([[2, 3]])):
+        found, bonds = network_tables(sites, PARAMETERS), bonds_table(sites, PARAMETERS)
+        pd.testing.assert_frame_equal(found.bonds, bonds)
+        pd.testing.assert_frame_equal(found.rings, rings_table(sites, bonds, PARAMETERS))
+        pd.testing.assert_frame_equal(found.ring_atoms, ring_atoms_table(sites, bonds, PARAMETERS))
 
 
 @pytest.mark.parametrize("name", ["frame", "site", "kind", "x", "analysable"])

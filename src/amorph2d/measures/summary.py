@@ -188,10 +188,10 @@ def _count_frame(
     vertex = find_sites(angles["vertex"].to_numpy(), names, "angles", "atoms")
     angle = angles["angle"].to_numpy()[is_counted[vertex]]
     sums |= _sum(grid, "angles", positions[vertex[is_counted[vertex]]], angle=angle, angle_squared=angle**2)
-    return sums | _count_rings(grid, sites, rings)
+    return sums | _count_rings(grid, rings)
 
 
-def _count_rings(grid: Blocks, sites: pd.DataFrame, rings: pd.DataFrame) -> dict[str, FloatArray]:
+def _count_rings(grid: Blocks, rings: pd.DataFrame) -> dict[str, FloatArray]:
     """Add up the rings of one frame, and the complete ones of each size."""
     complete = rings[_flags(rings, "complete")]
     size = complete["size"].to_numpy()
@@ -203,7 +203,7 @@ def _count_rings(grid: Blocks, sites: pd.DataFrame, rings: pd.DataFrame) -> dict
     weighted |= {"ring_weight": weight, "weighted_ring_size": weight * size}
     sums |= _sum(grid, "weighted_rings", site_positions(complete), **weighted)
     sums |= _sum(grid, "all_rings", site_positions(rings))
-    return sums | _sum(grid, "differing_rings", site_positions(differing_ring_sizes(sites, rings)))
+    return sums | _sum(grid, "differing_rings", site_positions(differing_ring_sizes(rings)))
 
 
 def _sum(grid: Blocks, count: str, places: FloatArray, **weights: AnyArray) -> dict[str, FloatArray]:

@@ -7,8 +7,8 @@ found; what counts in statistics follows from `analysable` and, for rings, `comp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from amorph2d.measures.config import PairDistributionParameters, StatisticsParam
 from amorph2d.measures.lengths import bond_lengths
 from amorph2d.measures.pair_distribution import pair_distribution
 from amorph2d.measures.window import Window
-from amorph2d.topology.bonds import delaunay_bonds
+from amorph2d.topology.bonds import delaunay_bonds, delaunay_network
 from amorph2d.topology.rings import Rings, assign_ring_centres, delaunay_ring_sizes, planar_rings
 
 BOND_COLUMNS = {"frame": "int32", "atom_i": "int64", "atom_j": "int64", "length": "float64"}
@@ -38,12 +38,58 @@ RING_COLUMNS = {
     "y": "float64",
     "area": "float64",
     "complete": "bool",
+    "delaunay_size": "int32",
 }
 RING_ATOM_COLUMNS = {"frame": "int32", "row": "int64", "atom": "int64"}
 PDF_COLUMNS = {"frame": "int32", "r": "float64", "g": "float64", "g_error": "float64"}
 _SITE_COLUMNS = ("frame", "site", "kind", "x", "y", "analysable")
 
 Columns = Mapping[str, AnyArray]
+
+
+class NetworkTables(NamedTuple):
+    """Tables of bonds, rings and the atoms around each ring."""
+
+    bonds: pd.DataFrame
+    rings: pd.DataFrame
+    ring_atoms: pd.DataFrame
+
+
+def network_tables(sites: pd.DataFrame, parameters: StatisticsParameters) -> NetworkTables:
+    """Return what `bonds_table`, `rings_table` and `ring_atoms_table` do, triangulated once.
+
+    Parameters
+    ----------
+    sites
+        Located atoms and ring centres.
+    parameters
+        `bonds.limits` and `rings.max_size` are used.
+
+    Returns
+    -------
+    NetworkTables
+        `bonds`, `rings`, `ring_atoms`.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing.
+    """
+    bonds: list[tuple[int, Columns]] = []
+    rings: list[tuple[int, Columns]] = []
+    ring_atoms: list[tuple[int, Columns]] = []
+    for frame, rows in split_frames(sites):
+        is_atom = (rows["kind"] == "atom").to_numpy()
+        atoms, centres = rows[is_atom], rows[~is_atom]
+        positions = site_positions(atoms)
+        pairs, spokes = delaunay_network(positions, site_positions(centres), limits=parameters.bonds.limits)
+        found = _find_rings(atoms, pairs, parameters)
+        bonds.append((frame, _bond_columns(atoms, positions, pairs)))
+        rings.append((frame, _ring_columns(atoms, centres, found, spokes)))
+        ring_atoms.append((frame, _ring_atom_columns(atoms, found)))
+    return NetworkTables(
+        _stack(BOND_COLUMNS, bonds), _stack(RING_COLUMNS, rings), _stack(RING_ATOM_COLUMNS, ring_atoms)
+    )
 
 
 def bonds_table(sites: pd.DataFrame, parameters: StatisticsParameters) -> pd.DataFrame:
@@ -68,10 +114,9 @@ def bonds_table(sites: pd.DataFrame, parameters: StatisticsParameters) -> pd.Dat
     """
 
     def measure(atoms: pd.DataFrame, centres: pd.DataFrame) -> Columns:
-        positions, names = site_positions(atoms), atoms["site"].to_numpy()
+        positions = site_positions(atoms)
         bonds = delaunay_bonds(positions, site_positions(centres), limits=parameters.bonds.limits)
-        lengths = bond_lengths(positions, bonds)
-        return {"atom_i": names[bonds[:, 0]], "atom_j": names[bonds[:, 1]], "length": lengths}
+        return _bond_columns(atoms, positions, bonds)
 
     return _for_each_frame(BOND_COLUMNS, measure, sites)
 
@@ -118,7 +163,8 @@ def rings_table(sites: pd.DataFrame, bonds: pd.DataFrame, parameters: Statistics
     -------
     DataFrame
         `frame`, `ring` (site number of the ring centre found in the ring, −1 if none was), `size`, `x`, `y`
-        of the centre of area [Å], `area` [Å²], `complete` (all its atoms are analysable).
+        of the centre of area [Å], `area` [Å²], `complete` (all its atoms are analysable), `delaunay_size`
+        (Delaunay edges from that ring centre to atoms, −1 without a centre).
 
     Raises
     ------
@@ -128,10 +174,9 @@ def rings_table(sites: pd.DataFrame, bonds: pd.DataFrame, parameters: Statistics
 
     def measure(atoms: pd.DataFrame, centres: pd.DataFrame, bonds: pd.DataFrame) -> Columns:
         rings = _rings(atoms, bonds, parameters)
-        centre = assign_ring_centres(rings, site_positions(centres), site_positions(atoms))
-        x, y = rings.centroids.T
-        found = {"ring": np.append(centres["site"].to_numpy(), -1)[centre], "size": rings.sizes}
-        return found | {"x": x, "y": y, "area": rings.areas, "complete": rings.is_complete}
+        return _ring_columns(
+            atoms, centres, rings, delaunay_ring_sizes(site_positions(atoms), site_positions(centres))
+        )
 
     return _for_each_frame(RING_COLUMNS, measure, sites, bonds)
 
@@ -160,11 +205,7 @@ def ring_atoms_table(
     """
 
     def measure(atoms: pd.DataFrame, _: pd.DataFrame, bonds: pd.DataFrame) -> Columns:
-        rings = _rings(atoms, bonds, parameters)
-        return {
-            "row": np.repeat(np.arange(len(rings)), rings.sizes),
-            "atom": atoms["site"].to_numpy()[rings.members],
-        }
+        return _ring_atom_columns(atoms, _rings(atoms, bonds, parameters))
 
     return _for_each_frame(RING_ATOM_COLUMNS, measure, sites, bonds)
 
@@ -201,36 +242,16 @@ def pdf_table(sites: pd.DataFrame, window: Window, parameters: StatisticsParamet
     return _for_each_frame(PDF_COLUMNS, measure, sites)
 
 
-def differing_ring_sizes(sites: pd.DataFrame, rings: pd.DataFrame) -> pd.DataFrame:
-    """Find complete rings whose size as a face differs from the Delaunay edges of their ring centre.
+def differing_ring_sizes(rings: pd.DataFrame) -> pd.DataFrame:
+    """Return complete rings whose size as a face differs from the Delaunay edges of their ring centre.
 
     Parameters
     ----------
-    sites, rings
-        Located sites and the rings among them.
-
-    Returns
-    -------
-    DataFrame
-        The differing rows of `rings`, and `delaunay_size`.
-
-    Raises
-    ------
-    ValueError
-        If a column is missing.
+    rings
+        As `rings_table` gives them.
     """
-
-    def measure(atoms: pd.DataFrame, centres: pd.DataFrame, rings: pd.DataFrame) -> Columns:
-        rings = rings[rings["complete"].to_numpy(bool) & (rings["ring"].to_numpy() >= 0)]
-        sizes = delaunay_ring_sizes(site_positions(atoms), site_positions(centres))
-        sizes = sizes[
-            find_sites(rings["ring"].to_numpy(), centres["site"].to_numpy(), "rings", "ring centres")
-        ]
-        differs = sizes != rings["size"].to_numpy()
-        columns = {name: rings[name].to_numpy()[differs] for name in RING_COLUMNS if name != "frame"}
-        return columns | {"delaunay_size": sizes[differs]}
-
-    return _for_each_frame(RING_COLUMNS | {"delaunay_size": "int32"}, measure, sites, rings)
+    is_compared = rings["complete"].to_numpy(bool) & (rings["ring"].to_numpy() >= 0)
+    return rings[is_compared & (rings["delaunay_size"].to_numpy() != rings["size"].to_numpy())]
 
 
 def split_frames(sites: pd.DataFrame, *others: pd.DataFrame, at_least_one: bool = False) -> Iterator[Any]:
@@ -277,14 +298,43 @@ def _for_each_frame(
     columns: Mapping[str, str], measure: Callable[..., Columns], sites: pd.DataFrame, *others: pd.DataFrame
 ) -> pd.DataFrame:
     """Stack what `measure` finds in each frame: in its atoms, ring centres and rows of other tables."""
-    parts: list[dict[str, Any]] = []
+    parts: list[tuple[int, Columns]] = []
     for frame, rows, *rows_of_others in split_frames(sites, *others):
         is_atom = (rows["kind"] == "atom").to_numpy()
-        found = measure(rows[is_atom], rows[~is_atom], *rows_of_others)
-        n_rows = len(next(iter(found.values())))
-        parts.append({"frame": np.full(n_rows, frame)} | dict(found))
-    stacked = {name: np.concatenate([part[name] for part in parts] or [np.empty(0)]) for name in columns}
+        parts.append((frame, measure(rows[is_atom], rows[~is_atom], *rows_of_others)))
+    return _stack(columns, parts)
+
+
+def _stack(columns: Mapping[str, str], parts: Sequence[tuple[int, Columns]]) -> pd.DataFrame:
+    """Put what was found in each frame into one table."""
+    numbered = [
+        {"frame": np.full(len(next(iter(found.values()))), frame)} | dict(found) for frame, found in parts
+    ]
+    stacked = {name: np.concatenate([part[name] for part in numbered] or [np.empty(0)]) for name in columns}
     return pd.DataFrame(stacked).astype(dict(columns))
+
+
+def _bond_columns(atoms: pd.DataFrame, positions: FloatArray, bonds: IntArray) -> Columns:
+    """Columns of the bonds of one frame."""
+    first, second = atoms["site"].to_numpy()[bonds].T
+    return {"atom_i": first, "atom_j": second, "length": bond_lengths(positions, bonds)}
+
+
+def _ring_columns(atoms: pd.DataFrame, centres: pd.DataFrame, rings: Rings, spokes: IntArray) -> Columns:
+    """Columns of the rings of one frame; `spokes` are the Delaunay edges of each ring centre."""
+    centre = assign_ring_centres(rings, site_positions(centres), site_positions(atoms))
+    x, y = rings.centroids.T
+    found = {"ring": np.append(centres["site"].to_numpy(), -1)[centre], "size": rings.sizes}
+    found |= {"x": x, "y": y, "area": rings.areas, "complete": rings.is_complete}
+    return found | {"delaunay_size": np.append(spokes, -1)[centre]}
+
+
+def _ring_atom_columns(atoms: pd.DataFrame, rings: Rings) -> Columns:
+    """Columns of the atoms around the rings of one frame."""
+    return {
+        "row": np.repeat(np.arange(len(rings)), rings.sizes),
+        "atom": atoms["site"].to_numpy()[rings.members],
+    }
 
 
 def site_positions(rows: pd.DataFrame) -> FloatArray:
@@ -298,10 +348,15 @@ def bonds_as_indices(bonds: pd.DataFrame, names: IntArray) -> IntArray:
 
 
 def _rings(atoms: pd.DataFrame, bonds: pd.DataFrame, parameters: StatisticsParameters) -> Rings:
-    """Rings of one frame."""
+    """Rings of one frame, from a table of bonds."""
+    return _find_rings(atoms, bonds_as_indices(bonds, atoms["site"].to_numpy()), parameters)
+
+
+def _find_rings(atoms: pd.DataFrame, pairs: IntArray, parameters: StatisticsParameters) -> Rings:
+    """Rings of one frame, from pairs of bonded atoms."""
     return planar_rings(
         site_positions(atoms),
-        bonds_as_indices(bonds, atoms["site"].to_numpy()),
+        pairs,
         max_size=parameters.rings.max_size,
         is_analysable=atoms["analysable"].to_numpy(bool),
     )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from amorph2d.arrays import BoolArray, FloatArray, IntArray, as_pairs, as_points
-from amorph2d.topology.bonds import unique_pairs
+from amorph2d.topology.bonds import count_spokes, unique_pairs
 from amorph2d.topology.faces import drop_crossing_bonds, is_planar, walk_faces
 from amorph2d.topology.periodic import as_box, build_tree, nearest_image, wrap
 from amorph2d.topology.triangulation import delaunay_edges
@@ -133,9 +133,7 @@ def delaunay_ring_sizes(
     """
     positions, centres = as_points(atoms, "atoms"), as_points(ring_centres, "ring_centres")
     edges = delaunay_edges(np.concatenate([positions, centres]), as_box(box))
-    is_spoke = (edges[:, 0] < len(positions)) & (edges[:, 1] >= len(positions))
-    spokes = unique_pairs(edges[is_spoke])
-    return np.bincount(spokes[:, 1] - len(positions), minlength=len(centres)).astype(np.int64)
+    return count_spokes(edges, len(positions), len(centres))
 
 
 def assign_ring_centres(

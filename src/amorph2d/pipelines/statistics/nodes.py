@@ -49,33 +49,18 @@ def _scaled(parameters: StatisticsParameters, row: Mapping[str, Any]) -> Statist
     return scaled(parameters, float(row["length_scale"]))
 
 
-def find_bonds(
+def find_network(
     calibration: pd.DataFrame, sites: Tables, parameters: StatisticsParameters
-) -> Iterator[tuple[Table, Table]]:
-    """Bond the atoms of each micrograph and measure its angles."""
-    from amorph2d.measures.tables import angles_table, bonds_table
+) -> Iterator[tuple[Table, Table, Table, Table]]:
+    """Find the bonds, angles and rings of each micrograph, and the atoms around each ring."""
+    from amorph2d.measures.tables import angles_table, network_tables
 
-    yield {}, {}  # Kedro wants at least one piece, also where no micrograph could be analysed
-    for row in _analysed(calibration):
-        found = sites[row["micrograph"]]()
-        bonds = bonds_table(found, _scaled(parameters, row))
-        yield {row["micrograph"]: bonds}, {row["micrograph"]: angles_table(found, bonds)}
-
-
-def find_rings(
-    calibration: pd.DataFrame, sites: Tables, bonds: Tables, parameters: StatisticsParameters
-) -> Iterator[tuple[Table, Table]]:
-    """Find the rings of each micrograph, and the atoms around each."""
-    from amorph2d.measures.tables import ring_atoms_table, rings_table
-
-    yield {}, {}
+    yield {}, {}, {}, {}  # Kedro wants at least one piece, also where no micrograph could be analysed
     for row in _analysed(calibration):
         stem = row["micrograph"]
-        found, bonded = sites[stem](), bonds[stem]()
-        yield (
-            {stem: rings_table(found, bonded, parameters)},
-            {stem: ring_atoms_table(found, bonded, parameters)},
-        )
+        found = sites[stem]()
+        bonds, rings, ring_atoms = network_tables(found, _scaled(parameters, row))
+        yield {stem: bonds}, {stem: angles_table(found, bonds)}, {stem: rings}, {stem: ring_atoms}
 
 
 def measure_pairs(

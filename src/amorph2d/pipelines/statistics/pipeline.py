@@ -14,16 +14,10 @@ def create_pipeline(**_: object) -> Pipeline:
     return pipeline(
         [
             node(
-                nodes.find_bonds,
+                nodes.find_network,
                 inputs=["calibration", "sites", STATISTICS],
-                outputs=["bonds", "angles"],
-                name="find_bonds",
-            ),
-            node(
-                nodes.find_rings,
-                inputs=["calibration", "sites", "bonds", STATISTICS],
-                outputs=["rings", "ring_atoms"],
-                name="find_rings",
+                outputs=["bonds", "angles", "rings", "ring_atoms"],
+                name="find_network",
             ),
             node(
                 nodes.measure_pairs,
