@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets._typing import ImagePreview
 from numpy.typing import NDArray
 
 from amorph2d.datasets.tables import stem_file, stems_in, write_whole
 
 MASK_SUFFIX = ".tif"
 _ROWS_A_STRIP = 256
+_PREVIEW_SIDE = 512  # [px]
+_COLOURS = np.array([[30, 30, 40], [225, 228, 232], [230, 159, 0]], dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,21 @@ class MaskFolder(AbstractDataset[dict[str, list[NDArray[np.uint8]]], dict[str, M
     def load(self) -> dict[str, MaskLoader]:
         """List the masks by stem, sorted."""
         return {stem: MaskLoader(path) for stem, path in stems_in(self._folder, MASK_SUFFIX).items()}
+
+    def preview(self) -> ImagePreview:
+        """Show the first frame of the first mask: vacuum dark, one layer light, anything else orange."""
+        from io import BytesIO
+
+        from PIL import Image
+
+        files = stems_in(self._folder, MASK_SUFFIX)
+        if not files:
+            return ImagePreview("")
+        mask = MaskLoader(next(iter(files.values())))(0)
+        step = -(-max(mask.shape) // _PREVIEW_SIDE)
+        buffer = BytesIO()
+        Image.fromarray(_COLOURS[np.minimum(mask[::step, ::step], len(_COLOURS) - 1)]).save(buffer, "PNG")
+        return ImagePreview(base64.b64encode(buffer.getvalue()).decode())
 
     def _exists(self) -> bool:
         return self._folder.is_dir()
