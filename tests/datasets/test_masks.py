@@ -64,6 +64,7 @@ def test_stems_are_names_of_files(tmp_path: Path, stem: str) -> None:
 
 def test_preview_shows_each_area_in_its_colour(tmp_path: Path) -> None:
     folder = MaskFolder(filepath=str(tmp_path / "masks"))
+    folder.save({})
     assert folder.preview() == ""
     mask = np.zeros((700, 1500), np.uint8)
     mask[:, 500:1000], mask[:, 1000:] = 1, 2

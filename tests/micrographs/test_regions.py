@@ -15,6 +15,7 @@ from amorph2d.micrographs.regions import (
     read_region_table,
     region_mask,
     region_of,
+    regions_of,
 )
 
 SHAPE, SAMPLING = (30, 50), (0.5, 0.2)
@@ -203,6 +204,37 @@ def test_masks_that_do_not_fit(tmp_path):
     }.items():
         with pytest.raises(MicrographError, match=message):
             region_mask(parse_region(name, folder=tmp_path), SHAPE, SAMPLING)
+
+
+def test_regions_with_names(tmp_path):
+    left, right = {"x": [0, 4], "unit": "px"}, {"x": [4, 9], "y": [1, 3], "unit": "px"}
+    value = {"regions": {"left": left, "right": right}}
+    parts = regions_of(tmp_path / "a.tif", value, shape=SHAPE, sampling=SAMPLING)
+    assert list(parts) == ["left", "right"]
+    np.testing.assert_array_equal(parts["left"], drawn(left))
+    np.testing.assert_array_equal(parts["right"], drawn(right))
+    np.testing.assert_array_equal(drawn(value), parts["left"] | parts["right"])
+    assert regions_of(tmp_path / "a.tif", left, shape=SHAPE, sampling=SAMPLING) == {}
+    assert regions_of(tmp_path / "a.tif", None, shape=SHAPE, sampling=SAMPLING) == {}
+    (tmp_path / "regions.json").write_text(json.dumps({"b": value}))
+    assert list(regions_of(tmp_path / "b.tif", None, shape=SHAPE, sampling=SAMPLING)) == ["left", "right"]
+    whole = region_of(tmp_path / "b.tif", None, shape=SHAPE, sampling=SAMPLING)
+    np.testing.assert_array_equal(whole, drawn(value))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"regions": {}}, "regions must be given by name, got {}"),
+        ({"regions": [1]}, r"regions must be given by name, got \[1\]"),
+        ({"regions": {"a": {"x": [1, 0], "unit": "px"}}}, "region 'a': "),
+        ({"regions": {"a": {"regions": {"b": "m.tif"}}}}, "region 'a' must be one region, got several"),
+        ({"regions": {"a": {"x": [90, 99], "unit": "px"}}}, "region 'a': .* holds no pixel of the image"),
+    ],
+)
+def test_named_regions_that_are_wrong(value, message):
+    with pytest.raises(MicrographError, match=message):
+        drawn(value)
 
 
 def test_the_table_of_a_folder(tmp_path):

@@ -23,7 +23,10 @@ REGION_TABLE = "regions.json"
 Unit = Literal["Å", "px"]
 
 _MASK_SUFFIXES = (".tif", ".tiff", ".png")
-_WAYS = "{x: [low, high], y: [low, high], unit: Å}, {polygon: [[x, y], ...], unit: Å} or the path of a mask"
+_WAYS = (
+    "{x: [low, high], y: [low, high], unit: Å}, {polygon: [[x, y], ...], unit: Å}, the path of a mask "
+    "or {regions: {name: one of these, ...}}"
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,14 @@ class MaskFile:
     path: Path
 
 
-Region = Rectangle | Polygon | MaskFile
+@dataclass(frozen=True)
+class NamedRegions:
+    """Several regions, each with a name; they may overlap, and together they are the region of interest."""
+
+    parts: tuple[tuple[str, Rectangle | Polygon | MaskFile], ...]
+
+
+Region = Rectangle | Polygon | MaskFile | NamedRegions
 
 
 def parse_region(value: object, *, folder: Path | None = None) -> Region:
@@ -62,6 +72,7 @@ def parse_region(value: object, *, folder: Path | None = None) -> Region:
         ``{x: [low, high], y: [low, high], unit: Å}``, ``{polygon: [[x, y], ...], unit: Å}`` with at least
         three corners, or the path of a mask file (``.tif``, ``.png``), also as ``{mask: path}``. The unit is
         a length or ``px``. Of a rectangle x or y may be left out: then it is as wide or high as the image.
+        Several of these with names: ``{regions: {left: ..., right: ...}}``.
     folder
         Folder that relative paths of masks start from; None: the working folder.
 
@@ -76,6 +87,8 @@ def parse_region(value: object, *, folder: Path | None = None) -> Region:
     if not isinstance(value, Mapping):
         raise MicrographError(f"a region must be {_WAYS}, got {value!r}")
     entries = dict(value)
+    if set(entries) == {"regions"}:
+        return _parse_named(entries["regions"], folder)
     if set(entries) == {"mask"}:
         return _parse_mask(entries["mask"], folder)
     if "polygon" in entries and set(entries) <= {"polygon", "unit"}:
@@ -117,6 +130,9 @@ def region_mask(region: Region, shape: tuple[int, int], sampling: Sampling) -> B
         If the sampling is not positive.
     """
     steps = np.array(as_sampling(sampling))[::-1]
+    if isinstance(region, NamedRegions):
+        parts = named_masks(region, shape, sampling)
+        return np.logical_or.reduce(list(parts.values()))
     if isinstance(region, MaskFile):
         mask = _read_mask(region.path, shape)
     elif isinstance(region, Rectangle):
@@ -130,6 +146,19 @@ def region_mask(region: Region, shape: tuple[int, int], sampling: Sampling) -> B
             f"({shape[1]} × {shape[0]} px)"
         )
     return mask
+
+
+def named_masks(region: Region, shape: tuple[int, int], sampling: Sampling) -> dict[str, BoolArray]:
+    """Return the pixels of each named region, (rows, columns), as `region_mask` does; none without names."""
+    if not isinstance(region, NamedRegions):
+        return {}
+    masks = {}
+    for name, part in region.parts:
+        try:
+            masks[name] = region_mask(part, shape, sampling)
+        except MicrographError as error:
+            raise MicrographError(f"region {name!r}: {error}") from error
+    return masks
 
 
 def in_region(
@@ -208,8 +237,16 @@ def read_region_table(path: Path) -> dict[str, Region]:
     return regions
 
 
+def regions_of(
+    path: Path, value: object, *, shape: tuple[int, int], sampling: Sampling
+) -> dict[str, BoolArray]:
+    """Return the pixels of each named region of a micrograph; arguments and errors as of `region_of`."""
+    region, _ = _find_region(path, value)
+    return {} if region is None else named_masks(region, shape, sampling)
+
+
 def region_of(path: Path, value: object, *, shape: tuple[int, int], sampling: Sampling) -> BoolArray | None:
-    """Return the pixels of a micrograph's region of interest.
+    """Return the pixels of a micrograph's region of interest: of all its regions together.
 
     The line of the micrograph in a ``regions.json`` next to it goes before the parameter.
 
@@ -232,22 +269,39 @@ def region_of(path: Path, value: object, *, shape: tuple[int, int], sampling: Sa
     MicrographError
         If the table or the region is wrong.
     """
-    file = path.parent / REGION_TABLE
-    table = read_region_table(file) if file.is_file() else {}
-    for name in (path.name, path.stem):
-        if name in table:
-            return _masked(table[name], f"{REGION_TABLE}, {name!r}", shape, sampling)
-    if value is None:
+    region, where = _find_region(path, value)
+    if region is None:
         return None
-    return _masked(parse_region(value), "the parameter region", shape, sampling)
-
-
-def _masked(region: Region, where: str, shape: tuple[int, int], sampling: Sampling) -> BoolArray:
-    """Return the pixels of a region; errors say where it is from."""
     try:
         return region_mask(region, shape, sampling)
     except MicrographError as error:
         raise MicrographError(f"{where}: {error}") from error
+
+
+def _find_region(path: Path, value: object) -> tuple[Region | None, str]:
+    """Return the region of a micrograph, and where it is from."""
+    file = path.parent / REGION_TABLE
+    table = read_region_table(file) if file.is_file() else {}
+    for name in (path.name, path.stem):
+        if name in table:
+            return table[name], f"{REGION_TABLE}, {name!r}"
+    return (None if value is None else parse_region(value)), "the parameter region"
+
+
+def _parse_named(value: object, folder: Path | None) -> NamedRegions:
+    """Return several regions by name."""
+    if not isinstance(value, Mapping) or not value:
+        raise MicrographError(f"regions must be given by name, got {value!r}")
+    parts = []
+    for name, each in value.items():
+        try:
+            part = parse_region(each, folder=folder)
+        except MicrographError as error:
+            raise MicrographError(f"region {name!r}: {error}") from error
+        if isinstance(part, NamedRegions):
+            raise MicrographError(f"region {name!r} must be one region, got several")
+        parts.append((str(name), part))
+    return NamedRegions(tuple(parts))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -411,6 +465,8 @@ def _describe(region: Region) -> str:
     """Put a region into words."""
     if isinstance(region, MaskFile):
         return region.path.name
+    if isinstance(region, NamedRegions):
+        return ", ".join(f"{name} ({_describe(part)})" for name, part in region.parts)
     if isinstance(region, Polygon):
         corners = ", ".join(f"({x:g}, {y:g})" for x, y in region.corners[:4])
         return f"with the corners {corners}{', ...' if len(region.corners) > 4 else ''} {region.unit}"
