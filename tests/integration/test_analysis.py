@@ -44,7 +44,8 @@ def folder(tmp_path_factory):
             folder / f"{name}.npy", rng.poisson(800 * image.image / image.image.mean()).astype(np.float32)
         )
     (folder / "sampling.csv").write_text(f"file,sampling\nseries,{STEP}\nfirst,{STEP}\nsecond,{STEP}\n")
-    (folder / "regions.json").write_text(json.dumps({"second": {"x": [10, 30], "y": [8, 20], "unit": "Å"}}))
+    whole, left = ({"x": [10, end], "y": [8, 20], "unit": "Å"} for end in (30, 20))
+    (folder / "regions.json").write_text(json.dumps({"second": {"regions": {"whole": whole, "left": left}}}))
     return folder
 
 
@@ -91,6 +92,17 @@ def test_region_limits_what_counts(results):
     assert counted["y"].between(7.9, 20.1).all()
     assert 0.3 < (counted["kind"] == "atom").sum() / (20 * 12) < 0.45
     assert sites_of(results, "first")["analysable"].mean() > 0.7
+
+
+def test_each_region_is_summarised(results):
+    regions = pd.read_parquet(results / "regions.parquet").set_index("region")
+    assert regions.index.tolist() == ["whole", "left"]
+    assert (regions["micrograph"] == "second").all()
+    summary = pd.read_parquet(results / "summary.parquet").set_index("micrograph").loc["second"]
+    for name in ("n_atoms", "n_bonds", "n_complete_rings", "bond_mean", "ring_fraction_6", "density"):
+        assert regions.loc["whole", name] == pytest.approx(summary[name]), name
+    assert 0.4 < regions.loc["left", "n_atoms"] / regions.loc["whole", "n_atoms"] < 0.6
+    assert regions.loc["left", "density"] == pytest.approx(regions.loc["whole", "density"], rel=0.2)
 
 
 def test_only_what_is_missing_is_done_again(copy, folder, results):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from amorph2d.arrays import as_records
+from amorph2d.arrays import BoolArray, as_records
 from amorph2d.localisation.config import LocalisationParameters
 from amorph2d.measures.config import StatisticsParameters
 from amorph2d.pipelines.types import Figure, Mask, MicrographLoader, MicrographView, PlotlyFigure
@@ -28,13 +28,17 @@ def _analysed(calibration: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 def _windows(row: Mapping[str, Any], windows: Masks) -> Iterator[tuple[int, Window, Window]]:
     """Yield each frame with the area of the sheet that counts, and with this and the vacuum in it."""
+    for frame in range(int(row["n_frames"])):
+        yield frame, *_both_windows(row, windows[row["micrograph"]](frame))
+
+
+def _both_windows(row: Mapping[str, Any], counts: Mask) -> tuple[Window, Window]:
+    """Return the area of the sheet that counts, and this with the vacuum in it."""
     from amorph2d.analysis.regions import COUNTED
     from amorph2d.measures.mask_window import observed_window
 
-    for frame in range(int(row["n_frames"])):
-        counts = windows[row["micrograph"]](frame)
-        sampling = (row["sampling_y"], row["sampling_x"])
-        yield frame, observed_window(counts == COUNTED, sampling), observed_window(counts > 0, sampling)
+    sampling = (row["sampling_y"], row["sampling_x"])
+    return observed_window(counts == COUNTED, sampling), observed_window(counts > 0, sampling)
 
 
 def _of_frame(table: pd.DataFrame, frame: int) -> pd.DataFrame:
@@ -93,23 +97,110 @@ def summarise(
     parameters: StatisticsParameters,
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Summarise each frame of each micrograph and all together, with intervals."""
-    from amorph2d.measures.ring_counts import corner_boxes, ring_weights
-    from amorph2d.measures.summary import count_in_blocks, summary_table
+    from amorph2d.measures.summary import summary_table
 
     counts = {}
     for row in _analysed(calibration):
-        tables = [each[row["micrograph"]]() for each in (sites, bonds, angles, rings)]
-        block = _scaled(parameters, row).intervals.block
-        parts = []
-        for frame, window, seen in _windows(row, windows):
-            *own, corners = (_of_frame(table, frame) for table in (*tables, ring_atoms[row["micrograph"]]()))
-            weights = ring_weights(corner_boxes(own[3], corners, own[0]), seen)
-            counted = count_in_blocks(*own, window=window, block=block, weights=weights)
-            parts.append(counted.assign(frame=np.int32(frame)))
+        tables = [each[row["micrograph"]]() for each in (sites, bonds, angles, rings, ring_atoms)]
+        parts = [
+            _count_frame(row, frame, [_of_frame(table, frame) for table in tables], both, parameters)
+            for frame, *both in _windows(row, windows)
+        ]
         counts[row["micrograph"]] = pd.concat(parts, ignore_index=True)
     rng = np.random.default_rng(parameters.intervals.seed)
     summary = summary_table(counts, parameters.intervals, rng)
     return summary, as_records(summary)
+
+
+def _count_frame(
+    row: Mapping[str, Any],
+    frame: int,
+    tables: list[pd.DataFrame],
+    both: list[Window],
+    parameters: StatisticsParameters,
+) -> pd.DataFrame:
+    """Add up what one frame has in blocks of its window; the second window has the vacuum in it, too."""
+    from amorph2d.measures.ring_counts import corner_boxes, ring_weights
+    from amorph2d.measures.summary import count_in_blocks
+
+    *own, corners = tables
+    window, seen = both
+    weights = ring_weights(corner_boxes(own[3], corners, own[0]), seen)
+    block = _scaled(parameters, row).intervals.block
+    return count_in_blocks(*own, window=window, block=block, weights=weights).assign(frame=np.int32(frame))
+
+
+def summarise_regions(
+    calibration: pd.DataFrame,
+    micrographs: Mapping[str, MicrographLoader],
+    sites: Tables,
+    bonds: Tables,
+    angles: Tables,
+    rings: Tables,
+    ring_atoms: Tables,
+    windows: Masks,
+    region: object,
+    parameters: StatisticsParameters,
+) -> pd.DataFrame:
+    """Summarise each named region of each frame, with intervals."""
+    from amorph2d.micrographs.regions import regions_of
+
+    counts: dict[tuple[str, str], pd.DataFrame] = {}
+    for row in _analysed(calibration):
+        stem = row["micrograph"]
+        areas = regions_of(
+            micrographs[stem].path,
+            region,
+            shape=(int(row["rows"]), int(row["columns"])),
+            sampling=(row["sampling_y"], row["sampling_x"]),
+        )
+        if areas:
+            tables = [each[stem]() for each in (sites, bonds, angles, rings, ring_atoms)]
+            for name, area in areas.items():
+                parts = [
+                    _count_region(
+                        row, frame, [_of_frame(table, frame) for table in tables], area, counted, parameters
+                    )
+                    for frame, counted in enumerate(windows[stem](n) for n in range(int(row["n_frames"])))
+                ]
+                counts[stem, name] = pd.concat(parts, ignore_index=True)
+    return _region_table(counts, parameters)
+
+
+def _count_region(
+    row: Mapping[str, Any],
+    frame: int,
+    tables: list[pd.DataFrame],
+    area: BoolArray,
+    counted: Mask,
+    parameters: StatisticsParameters,
+) -> pd.DataFrame:
+    """Add up what one frame has in one of its regions."""
+    from amorph2d.measures.regions import restrict
+    from amorph2d.micrographs.regions import in_region
+
+    sites, bonds, angles, rings, ring_atoms = tables
+    sampling = (row["sampling_y"], row["sampling_x"])
+    is_inside = in_region(sites[["x", "y"]].to_numpy(), area, sampling=sampling)
+    sites, rings = restrict(sites, rings, ring_atoms, is_inside)
+    both = list(_both_windows(row, counted * area))
+    return _count_frame(row, frame, [sites, bonds, angles, rings, ring_atoms], both, parameters)
+
+
+def _region_table(
+    counts: Mapping[tuple[str, str], pd.DataFrame], parameters: StatisticsParameters
+) -> pd.DataFrame:
+    """Summarise counted regions: one row for each frame of each."""
+    from amorph2d.measures.summary import summary_table
+
+    rng = np.random.default_rng(parameters.intervals.seed)
+    tables = [
+        summary_table({stem: blocks}, parameters.intervals, child).iloc[:-1].assign(region=name)
+        for ((stem, name), blocks), child in zip(counts.items(), rng.spawn(len(counts)), strict=True)
+    ]
+    if not tables:
+        return summary_table({}, parameters.intervals, rng).iloc[:0].assign(region="")
+    return pd.concat(tables, ignore_index=True)
 
 
 def collect_views(

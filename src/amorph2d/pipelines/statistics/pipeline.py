@@ -47,6 +47,23 @@ def create_pipeline(**_: object) -> Pipeline:
                 name="summarise",
             ),
             node(
+                nodes.summarise_regions,
+                inputs=[
+                    "calibration",
+                    "micrographs",
+                    "sites",
+                    "bonds",
+                    "angles",
+                    "rings",
+                    "ring_atoms",
+                    "windows",
+                    "params:region",
+                    STATISTICS,
+                ],
+                outputs="regions",
+                name="summarise_regions",
+            ),
+            node(
                 nodes.collect_views,
                 inputs=[
                     "calibration",
