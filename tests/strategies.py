@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 from hypothesis import strategies as st
+
+from amorph2d.measures.config import StatisticsParameters
 
 BOND = 1.42
 
@@ -20,6 +24,13 @@ def honeycomb(n_x: int, n_y: int, bond: float = BOND) -> tuple[np.ndarray, np.nd
     shift = [np.sqrt(3) / 4, 0.25]
     atoms, centres = (((corners * cell + motif + shift) * bond).reshape(-1, 2) for motif in (atoms, centres))
     return atoms, centres, cell * [n_x, n_y] * bond
+
+
+def statistics_parameters(**changes: dict[str, Any]) -> StatisticsParameters:
+    """Parameters of the statistics as in `conf/base`, with some of a section's values exchanged."""
+    file = Path(__file__).parents[1] / "conf" / "base" / "parameters_statistics.yml"
+    base = yaml.safe_load(file.read_text(encoding="utf-8"))["statistics"]
+    return StatisticsParameters(**base | {name: base[name] | values for name, values in changes.items()})
 
 
 def rotate(points: np.ndarray, degrees: float) -> np.ndarray:

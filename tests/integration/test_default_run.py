@@ -60,16 +60,13 @@ def test_sites_are_the_true_ones(results):
 
 
 def test_ring_fractions_are_the_true_ones(copy, results):
-    from amorph2d.measures.config import StatisticsParameters
     from amorph2d.measures.tables import bonds_table, rings_table
+    from strategies import statistics_parameters
 
     truth = pd.read_parquet(copy.folder / "data/01_raw/micrographs/example.truth.parquet")
     inside = truth["x"].between(2, 100.2) & truth["y"].between(2, 100.2)
     truth = truth.assign(frame=0, site=range(len(truth)), analysable=inside)
-    parameters = StatisticsParameters(
-        bonds={"limits": (0.5, 1.9)}, rings={"max_size": 16}, pdf={"r_max": 5, "bin_width": 0.1},
-        intervals={"level": 0.95, "block": 20, "n_resamples": 100, "seed": 0},
-    )  # fmt: skip
+    parameters = statistics_parameters()
     rings = rings_table(truth, bonds_table(truth, parameters), parameters)
     true = rings.loc[rings["complete"], "size"].value_counts(normalize=True)
     summary = pd.read_parquet(results / "summary.parquet").iloc[0]

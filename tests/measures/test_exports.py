@@ -6,14 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from amorph2d.measures.config import StatisticsParameters
 from amorph2d.measures.exports import rings_to_geojson, sites_to_atoms
 from amorph2d.measures.tables import bonds_table, ring_atoms_table, rings_table
+from strategies import statistics_parameters
 
-PARAMETERS = StatisticsParameters(
-    bonds={"limits": (0.5, 1.9)}, rings={"max_size": 16}, pdf={"r_max": 5, "bin_width": 0.1},
-    intervals={"level": 0.95, "block": 20, "n_resamples": 100, "seed": 0},
-)  # fmt: skip
+PARAMETERS = statistics_parameters()
 
 
 def hexagon(frame: int = 0, x: float = 6.0) -> pd.DataFrame:

@@ -1,17 +1,12 @@
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
-from amorph2d.measures.config import StatisticsParameters
 from amorph2d.measures.regions import restrict
 from amorph2d.measures.tables import network_tables
-from strategies import honeycomb, make_sites
+from strategies import honeycomb, make_sites, statistics_parameters
 
-BASE = Path(__file__).parents[2] / "conf" / "base" / "parameters_statistics.yml"
-PARAMETERS = StatisticsParameters(**yaml.safe_load(BASE.read_text(encoding="utf-8"))["statistics"])
+PARAMETERS = statistics_parameters()
 
 
 def tables(seed=0):

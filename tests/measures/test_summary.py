@@ -2,21 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from amorph2d.measures.config import IntervalParameters, StatisticsParameters
+from amorph2d.measures.config import IntervalParameters
 from amorph2d.measures.statistics import STATISTICS
 from amorph2d.measures.summary import count_in_blocks, summarise_blocks, summary_table
 from amorph2d.measures.tables import angles_table, bonds_table, rings_table
 from amorph2d.measures.window import RectangularWindow
-from strategies import BOND, honeycomb, make_sites
+from strategies import BOND, honeycomb, make_sites, statistics_parameters
 
-PARAMETERS = StatisticsParameters.model_validate(
-    {
-        "bonds": {"limits": (0.5, 1.9)},
-        "rings": {"max_size": 16},
-        "pdf": {"r_max": 5, "bin_width": 0.1},
-        "intervals": {"level": 0.95, "block": 8.0, "n_resamples": 200, "seed": 0},
-    }
-)
+PARAMETERS = statistics_parameters(intervals={"block": 8.0, "n_resamples": 200})
 INTERVALS: IntervalParameters = PARAMETERS.intervals
 
 

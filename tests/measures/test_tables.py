@@ -1,12 +1,8 @@
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from amorph2d.measures import tables
-from amorph2d.measures.config import StatisticsParameters
 from amorph2d.measures.tables import (
     angles_table,
     bonds_table,
@@ -17,10 +13,9 @@ from amorph2d.measures.tables import (
     rings_table,
 )
 from amorph2d.measures.window import RectangularWindow
-from strategies import BOND, honeycomb, make_sites
+from strategies import BOND, honeycomb, make_sites, statistics_parameters
 
-BASE = Path(__file__).parents[2] / "conf" / "base" / "parameters_statistics.yml"
-PARAMETERS = StatisticsParameters(**yaml.safe_load(BASE.read_text(encoding="utf-8"))["statistics"])
+PARAMETERS = statistics_parameters()
 WINDOW = RectangularWindow(0, 0, 20, 30)
 TRIANGLE = [[3, 3], [4.4, 3], [3.7, 4.2]]
 

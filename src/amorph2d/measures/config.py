@@ -17,6 +17,7 @@ class BondParameters(_Parameters):
     limits: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(gt=0)]] = Field(
         description="Shortest and longest bond [Å]."
     )
+    max_coordination: int = Field(ge=1, description="Most bonds that an atom should have.")
 
     @model_validator(mode="after")
     def _check_order(self) -> BondParameters:
@@ -75,7 +76,7 @@ def scaled(parameters: StatisticsParameters, length_scale: float) -> StatisticsP
     pdf, intervals = parameters.pdf, parameters.intervals
     return parameters.model_copy(
         update={
-            "bonds": BondParameters(limits=limits),
+            "bonds": parameters.bonds.model_copy(update={"limits": limits}),
             "pdf": PairDistributionParameters(
                 r_max=pdf.r_max * length_scale, bin_width=pdf.bin_width * length_scale
             ),

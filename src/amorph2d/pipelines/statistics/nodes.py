@@ -67,6 +67,26 @@ def find_network(
         yield {stem: bonds}, {stem: angles_table(found, bonds)}, {stem: rings}, {stem: ring_atoms}
 
 
+def compare_criteria(
+    calibration: pd.DataFrame,
+    sites: Tables,
+    bonds: Tables,
+    rings: Tables,
+    ring_atoms: Tables,
+    parameters: StatisticsParameters,
+) -> Iterator[tuple[Table, Table]]:
+    """Hold the rings of each micrograph against other criteria, and its network against Euler's relation."""
+    from amorph2d.measures import criteria
+
+    yield {}, {}
+    for row in _analysed(calibration):
+        stem = row["micrograph"]
+        found, checks = criteria.compare_criteria(
+            sites[stem](), bonds[stem](), rings[stem](), ring_atoms[stem](), _scaled(parameters, row)
+        )
+        yield {stem: found}, {stem: checks}
+
+
 def measure_pairs(
     calibration: pd.DataFrame,
     sites: Tables,

@@ -20,6 +20,12 @@ def create_pipeline(**_: object) -> Pipeline:
                 name="find_network",
             ),
             node(
+                nodes.compare_criteria,
+                inputs=["calibration", "sites", "bonds", "rings", "ring_atoms", STATISTICS],
+                outputs=["ring_criteria", "network_checks"],
+                name="compare_criteria",
+            ),
+            node(
                 nodes.measure_pairs,
                 inputs=["calibration", "sites", "windows", STATISTICS],
                 outputs="pdf",
