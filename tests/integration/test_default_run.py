@@ -62,14 +62,14 @@ def test_sites_are_the_true_ones(results):
     assert not border["analysable"].any()
 
 
-def test_ring_fractions_are_the_true_ones(copy, results):
+def test_ring_fractions_are_the_true_ones(copy, results, parameters_of):
+    from amorph2d.measures.config import StatisticsParameters
     from amorph2d.measures.tables import bonds_table, rings_table
-    from strategies import statistics_parameters
 
     truth = pd.read_parquet(copy.folder / "data/01_raw/micrographs/example.truth.parquet")
     inside = truth["x"].between(2, 100.2) & truth["y"].between(2, 100.2)
     truth = truth.assign(frame=0, site=range(len(truth)), analysable=inside)
-    parameters = statistics_parameters()
+    parameters = StatisticsParameters(**parameters_of("local")["statistics"])
     rings = rings_table(truth, bonds_table(truth, parameters), parameters)
     true = rings.loc[rings["complete"], "size"].value_counts(normalize=True)
     summary = pd.read_parquet(results / "summary.parquet").iloc[0]
