@@ -114,7 +114,7 @@ def test_tiles_and_the_central_part(sheet, as_table, settings, mask, whole):
     central = make_twin(image.image, as_table(image.atoms), parameters=part, **common)
     assert central.window == (slice(4, 204), slice(20, 220))
     assert central.image.shape == (200, 200)
-    assert central.reason == "only the central 200 px are simulated"
+    assert central.reason == "only the 200 px that show most of the sheet are simulated"
     assert (
         np.corrcoef(central.image[50:150, 50:150].ravel(), whole.image[54:154, 70:170].ravel())[0, 1] > 0.98
     )

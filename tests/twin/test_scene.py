@@ -1,12 +1,28 @@
 import numpy as np
 import pandas as pd
+import pytest
 
-from amorph2d.twin.scene import as_scene, central, eroded, richest
+from amorph2d.imaging.simulated import MONOLAYER, OTHER
+from amorph2d.twin.scene import as_scene, clearest, eroded, richest
 
 
-def test_the_central_part_is_in_the_middle():
-    assert central((100, 61), 60) == (slice(20, 80), slice(0, 60))
-    assert central((10, 61), 60) == (slice(0, 10), slice(0, 60))
+@pytest.mark.parametrize("value", [MONOLAYER, OTHER])
+def test_where_all_is_alike_the_middle_is_taken(value):
+    assert clearest(np.full((100, 61), value, np.uint8), 60) == (slice(20, 80), slice(0, 60))
+    assert clearest(np.full((10, 61), value, np.uint8), 60) == (slice(0, 10), slice(0, 60))
+
+
+@pytest.mark.parametrize(("top", "left"), [(0, 0), (40, 3), (21, 50), (70, 130)])
+def test_the_window_that_shows_most_of_the_sheet(top, left):
+    mask = np.full((130, 190), OTHER, np.uint8)
+    mask[top : top + 60, left : left + 60] = MONOLAYER
+    rows, columns = clearest(mask, 60)
+    assert rows.stop - rows.start == columns.stop - columns.start == 60
+    assert abs(rows.start - top) <= 4
+    assert abs(columns.start - left) <= 4
+    starts = [(i, j) for i in [*range(0, 71, 7), 35] for j in [*range(0, 131, 7), 65, 130]]
+    shown = max(np.count_nonzero(mask[i : i + 60, j : j + 60] == MONOLAYER) for i, j in starts)
+    assert np.count_nonzero(mask[rows, columns] == MONOLAYER) == shown
 
 
 def test_erosion_is_in_angstrom_and_the_edges_are_given():
@@ -24,15 +40,15 @@ def scene_of(settings, table, mask, **changes):
 
 def test_atoms_count_in_the_sheet_and_from_the_window(settings, as_table):
     mask = np.ones((100, 200), np.uint8)
-    mask[:, 120:] = 2
-    table = as_table([[20.0, 20.0], [25.0, 20.0], [22.0, 10.0]])
+    mask[:, :130] = 2
+    table = as_table([[30.0, 20.0], [25.0, 20.0], [32.0, 10.0]])
     table.loc[2, "kind"] = "ring"
     scene = scene_of(settings, table, mask, max_side=90)
     assert scene.image.shape == (90, 90)
-    assert np.allclose(scene.atoms, [[20 - 55 * 0.2, 20 - 5 * 0.4]])
-    assert np.allclose(scene.points[2], [10 / 0.4 - 5, 22 / 0.2 - 55])
-    # The mask's other matter begins at column 65 of the window, and the border takes 30 columns or 15 rows.
-    assert np.array_equal(np.argwhere(scene.is_compared)[[0, -1]], [[15, 30], [74, 34]])
+    assert np.allclose(scene.atoms, [[30 - 110 * 0.2, 20 - 5 * 0.4]])
+    assert np.allclose(scene.points[2], [10 / 0.4 - 5, 32 / 0.2 - 110])
+    # The mask's other matter ends at column 20 of the window, and the border takes 30 columns or 15 rows.
+    assert np.array_equal(np.argwhere(scene.is_compared)[[0, -1]], [[15, 50], [74, 59]])
 
 
 def test_the_richest_window_is_found(settings, as_table):

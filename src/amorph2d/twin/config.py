@@ -13,7 +13,7 @@ class TwinParameters(BaseModel):
     energy: float = Field(
         ge=2e4, le=1e6, description="Electron energy where the micrograph does not give it [eV]"
     )
-    max_side: int = Field(ge=64, description="Of a larger image the central part of this side is used [px]")
+    max_side: int = Field(ge=64, description="Largest side; of more the part with most of the sheet [px]")
     tile_size: int = Field(ge=256, description="Side of the windows that are simulated together [px]")
     fit_side: float = Field(gt=20, description="Side of the window to which the optics are fitted [Å]")
     background: float = Field(

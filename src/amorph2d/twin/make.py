@@ -152,7 +152,7 @@ def make_twin(
         return _not_made(scene, sites, str(error))
     remarks = [] if energy is not None else [f"an energy of {parameters.energy / 1e3:g} keV is assumed"]
     if scene.image.shape != pixels.shape:
-        remarks.append(f"only the central {parameters.max_side} px are simulated")
+        remarks.append(f"only the {parameters.max_side} px that show most of the sheet are simulated")
     return _made(scene, sites, fitted, parameters, "; ".join(remarks))
 
 
