@@ -56,12 +56,29 @@ class IntervalParameters(_Parameters):
     seed: int = Field(ge=0, description="Seed of the bootstrap samples.")
 
 
+class CrystalliteParameters(_Parameters):
+    """Which hexagons are crystalline, and how many of them make a crystallite."""
+
+    min_hexagon_neighbours: int = Field(
+        ge=0, le=6, description="Neighbours of a crystalline hexagon that are hexagons, too, at least."
+    )
+    min_psi6: float = Field(ge=0, le=1, description="Least |ψ6| of a crystalline hexagon; 0 for no limit.")
+    max_misorientation: float = Field(
+        ge=0,
+        le=30,
+        description="Largest angle between the lattices around two neighbours in one crystallite; "
+        "30 for no limit [°].",
+    )
+    min_rings: int = Field(ge=1, description="Least number of connected crystalline hexagons.")
+
+
 class StatisticsParameters(_Parameters):
     """Everything that the statistics of located sites depend on."""
 
     bonds: BondParameters
     rings: RingParameters
     pdf: PairDistributionParameters
+    crystallites: CrystalliteParameters
     intervals: IntervalParameters
 
 

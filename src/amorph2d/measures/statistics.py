@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -48,7 +49,15 @@ class Spread:
         return np.sqrt(np.maximum(_divide(sums[self.squares], sums[self.count]) - mean**2, 0))
 
 
-Statistic = Ratio | Spread
+class Statistic(Protocol):
+    """A function of sums; `count` names the sum that says in how many blocks there was anything."""
+
+    @property
+    def count(self) -> str:
+        """Name of a sum."""
+
+    def __call__(self, sums: Sums) -> FloatArray:
+        """Evaluate for sums of one shape; NaN where nothing was counted."""
 
 
 def ring_class(size: int) -> str:

@@ -17,7 +17,15 @@ from numpy.typing import ArrayLike
 from amorph2d.arrays import AnyArray, BoolArray, FloatArray
 from amorph2d.measures.config import IntervalParameters
 from amorph2d.measures.intervals import bootstrap_interval, resample_blocks, share_interval
-from amorph2d.measures.statistics import COORDINATIONS, RING_SIZES, STATISTICS, Share, ring_class
+from amorph2d.measures.order_sums import ORDER_STATISTICS, SIGNED_ORDER_STATISTICS
+from amorph2d.measures.statistics import (
+    COORDINATIONS,
+    RING_SIZES,
+    STATISTICS,
+    Share,
+    Statistic,
+    ring_class,
+)
 from amorph2d.measures.tables import (
     bonds_as_indices,
     by_frame,
@@ -39,10 +47,12 @@ _COUNTS = {
     "n_complete_rings": "rings",
     "n_ring_count_disagreements": "differing_rings",
 }
-# All sums that `count_in_blocks` makes.
-_SUMS = sorted(
-    {*_COUNTS.values(), *(column for use in STATISTICS.values() for column in vars(use).values() if column)}
-)
+ALL_STATISTICS: dict[str, Statistic] = {**STATISTICS, **ORDER_STATISTICS}
+_SIGNED = {*SIGNED_ORDER_STATISTICS}
+_USED = {
+    column for use in ALL_STATISTICS.values() for column in vars(use).values() if isinstance(column, str)
+}
+_SUMS = sorted({*_COUNTS.values(), *_USED})
 
 
 def count_in_blocks(
@@ -114,7 +124,7 @@ def summarise_blocks(
         Counts, the Euler characteristic (atoms − bonds + rings), and `name`, `name_low`, `name_high` for each
         statistic; NaN where nothing was counted, and bounds NaN where fewer than two blocks were.
     """
-    sums = counts[_SUMS]
+    sums = counts.reindex(columns=_SUMS, fill_value=0.0)  # what was not counted is not known
     sums = sums[(sums != 0).any(axis=1)]
     total = dict(zip(sums.columns, sums.to_numpy(np.float64).sum(axis=0), strict=True))
     resampled = resample_blocks(sums.to_numpy(np.float64), n_resamples=intervals.n_resamples, rng=rng)
@@ -122,14 +132,15 @@ def summarise_blocks(
     found = {name: round(total[column]) for name, column in _COUNTS.items()}
     euler = euler_characteristic(found["n_atoms"], found["n_bonds"], found["n_complete_rings"])
     row: dict[str, float] = found | {"euler_characteristic": euler}
-    for name, statistic in STATISTICS.items():
+    for name, statistic in ALL_STATISTICS.items():
         row[name] = estimate = float(statistic(total))
         n_blocks = int((sums[statistic.count] > 0).sum())
         interval: Callable[..., tuple[float, float]] = bootstrap_interval
         if isinstance(statistic, Share):
             interval = partial(share_interval, n_items=total[statistic.items or statistic.count])
         low, high = interval(estimate, statistic(samples), level=intervals.level, n_blocks=n_blocks)
-        row[f"{name}_low"], row[f"{name}_high"] = float(np.maximum(low, 0)), high  # none can be negative
+        row[f"{name}_low"] = low if name in _SIGNED else float(np.maximum(low, 0))
+        row[f"{name}_high"] = high
     return row
 
 

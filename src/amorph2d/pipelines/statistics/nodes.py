@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from amorph2d.measures.config import StatisticsParameters
 from amorph2d.pipelines.types import Figure, Mask, MicrographLoader, MicrographView, PlotlyFigure
 
 if TYPE_CHECKING:
+    from amorph2d.measures.counting import FrameTables
     from amorph2d.measures.window import Window
 
 Tables = Mapping[str, Callable[[], pd.DataFrame]]
@@ -87,6 +88,30 @@ def compare_criteria(
         yield {stem: found}, {stem: checks}
 
 
+def measure_order(
+    calibration: pd.DataFrame,
+    sites: Tables,
+    bonds: Tables,
+    angles: Tables,
+    rings: Tables,
+    ring_atoms: Tables,
+    windows: Masks,
+    parameters: StatisticsParameters,
+) -> Iterator[tuple[Table, Table, Table]]:
+    """Measure the order around each ring, its neighbours, and crystallites."""
+    from amorph2d.measures.counting import order_tables
+
+    yield {}, {}, {}
+    for row in _analysed(calibration):
+        frames = _frames(row, (sites, bonds, angles, rings, ring_atoms), windows)
+        found = [order_tables(own, _scaled(parameters, row)) for _, own in frames]
+        order, crystallites, adjacency = (
+            pd.concat(each, ignore_index=True) for each in zip(*found, strict=True)
+        )
+        stem = row["micrograph"]
+        yield {stem: order}, {stem: crystallites}, {stem: adjacency}
+
+
 def measure_pairs(
     calibration: pd.DataFrame,
     sites: Tables,
@@ -117,14 +142,15 @@ def summarise(
     parameters: StatisticsParameters,
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Summarise each frame of each micrograph and all together, with intervals."""
+    from amorph2d.measures.counting import count_frame, number_frame
     from amorph2d.measures.summary import summary_table
 
     counts = {}
+    tables = (sites, bonds, angles, rings, ring_atoms)
     for row in _analysed(calibration):
-        tables = [each[row["micrograph"]]() for each in (sites, bonds, angles, rings, ring_atoms)]
         parts = [
-            _count_frame(row, frame, [_of_frame(table, frame) for table in tables], both, parameters)
-            for frame, *both in _windows(row, windows)
+            number_frame(count_frame(found, _scaled(parameters, row)), frame)
+            for frame, found in _frames(row, tables, windows)
         ]
         counts[row["micrograph"]] = pd.concat(parts, ignore_index=True)
     rng = np.random.default_rng(parameters.intervals.seed)
@@ -132,22 +158,15 @@ def summarise(
     return summary, as_records(summary)
 
 
-def _count_frame(
-    row: Mapping[str, Any],
-    frame: int,
-    tables: list[pd.DataFrame],
-    both: list[Window],
-    parameters: StatisticsParameters,
-) -> pd.DataFrame:
-    """Add up what one frame has in blocks of its window; the second window has the vacuum in it, too."""
-    from amorph2d.measures.ring_counts import corner_boxes, ring_weights
-    from amorph2d.measures.summary import count_in_blocks
+def _frames(
+    row: Mapping[str, Any], tables: Sequence[Tables], windows: Masks
+) -> Iterator[tuple[int, FrameTables]]:
+    """Yield what was found in each frame of a micrograph."""
+    from amorph2d.measures.counting import frame_tables
 
-    *own, corners = tables
-    window, seen = both
-    weights = ring_weights(corner_boxes(own[3], corners, own[0]), seen)
-    block = _scaled(parameters, row).intervals.block
-    return count_in_blocks(*own, window=window, block=block, weights=weights).assign(frame=np.int32(frame))
+    found = [each[row["micrograph"]]() for each in tables]
+    for frame, window, seen in _windows(row, windows):
+        yield frame, frame_tables(frame, *found, window=window, seen=seen)
 
 
 def summarise_regions(
@@ -163,9 +182,11 @@ def summarise_regions(
     parameters: StatisticsParameters,
 ) -> pd.DataFrame:
     """Summarise each named region of each frame, with intervals."""
+    from amorph2d.measures.counting import number_frame
     from amorph2d.micrographs.regions import regions_of
 
     counts: dict[tuple[str, str], pd.DataFrame] = {}
+    tables = (sites, bonds, angles, rings, ring_atoms)
     for row in _analysed(calibration):
         stem = row["micrograph"]
         areas = regions_of(
@@ -174,37 +195,30 @@ def summarise_regions(
             shape=(int(row["rows"]), int(row["columns"])),
             sampling=(row["sampling_y"], row["sampling_x"]),
         )
-        if areas:
-            tables = [each[stem]() for each in (sites, bonds, angles, rings, ring_atoms)]
-            for name, area in areas.items():
-                parts = [
-                    _count_region(
-                        row, frame, [_of_frame(table, frame) for table in tables], area, counted, parameters
-                    )
-                    for frame, counted in enumerate(windows[stem](n) for n in range(int(row["n_frames"])))
-                ]
-                counts[stem, name] = pd.concat(parts, ignore_index=True)
+        for name, area in areas.items():
+            parts = [
+                number_frame(_count_region(row, found, area, windows[stem](frame), parameters), frame)
+                for frame, found in _frames(row, tables, windows)
+            ]
+            counts[stem, name] = pd.concat(parts, ignore_index=True)
     return _region_table(counts, parameters)
 
 
 def _count_region(
     row: Mapping[str, Any],
-    frame: int,
-    tables: list[pd.DataFrame],
+    found: FrameTables,
     area: BoolArray,
     counted: Mask,
     parameters: StatisticsParameters,
 ) -> pd.DataFrame:
     """Add up what one frame has in one of its regions."""
-    from amorph2d.measures.regions import restrict
+    from amorph2d.measures.counting import count_frame
     from amorph2d.micrographs.regions import in_region
 
-    sites, bonds, angles, rings, ring_atoms = tables
     sampling = (row["sampling_y"], row["sampling_x"])
-    is_inside = in_region(sites[["x", "y"]].to_numpy(), area, sampling=sampling)
-    sites, rings = restrict(sites, rings, ring_atoms, is_inside)
-    both = list(_both_windows(row, counted * area))
-    return _count_frame(row, frame, [sites, bonds, angles, rings, ring_atoms], both, parameters)
+    is_inside = in_region(found.sites[["x", "y"]].to_numpy(), area, sampling=sampling)
+    here = found.restricted(is_inside, *_both_windows(row, counted * area))
+    return count_frame(here, _scaled(parameters, row))
 
 
 def _region_table(

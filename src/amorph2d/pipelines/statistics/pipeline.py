@@ -6,6 +6,7 @@ from kedro.pipeline import Pipeline, node, pipeline
 
 from amorph2d.pipelines.statistics import nodes
 
+NETWORK = ("sites", "bonds", "angles", "rings", "ring_atoms")
 LOCALISATION, STATISTICS = "params:localisation", "params:statistics"
 
 
@@ -26,6 +27,12 @@ def create_pipeline(**_: object) -> Pipeline:
                 name="compare_criteria",
             ),
             node(
+                nodes.measure_order,
+                inputs=["calibration", *NETWORK, "windows", STATISTICS],
+                outputs=["ring_order", "crystallites", "ring_adjacency"],
+                name="measure_order",
+            ),
+            node(
                 nodes.measure_pairs,
                 inputs=["calibration", "sites", "windows", STATISTICS],
                 outputs="pdf",
@@ -39,16 +46,7 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             node(
                 nodes.summarise,
-                inputs=[
-                    "calibration",
-                    "sites",
-                    "bonds",
-                    "angles",
-                    "rings",
-                    "ring_atoms",
-                    "windows",
-                    STATISTICS,
-                ],
+                inputs=["calibration", *NETWORK, "windows", STATISTICS],
                 outputs=["summary", "summary_json"],
                 name="summarise",
             ),
