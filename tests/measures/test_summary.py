@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from amorph2d.datasets.tables import read_units, write_table
 from amorph2d.measures.config import IntervalParameters
 from amorph2d.measures.statistics import STATISTICS
 from amorph2d.measures.summary import count_in_blocks, summarise_blocks, summary_table
@@ -182,3 +183,12 @@ def test_no_micrographs_leave_an_empty_pooled_row():
 def test_refuses_blocks_without_size():
     with pytest.raises(ValueError, match="block must be > 0 Å, got 0"):
         count(*sheet(), block=0)
+
+
+def test_units_are_those_of_statistics_that_there_are(tmp_path):
+    table = summary_table({}, INTERVALS, np.random.default_rng(0))
+    write_table(tmp_path / "summary.parquet", table)
+    units = read_units(tmp_path / "summary.parquet")
+    assert units["bond_std_high"] == "Å"
+    assert units["density"] == "1/Å²"
+    assert units == table.attrs["units"]

@@ -54,14 +54,16 @@ def write_table(path: Path, table: pd.DataFrame, units: Mapping[str, str] | None
         Table of any length.
     units
         Unit by column, kept as the metadata `unit` of the column; columns that the table lacks are left out.
+        Beside these those in ``table.attrs["units"]``.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    known = {**table.attrs.get("units", {}), **(units or {})}
     arrow = pa.Table.from_pandas(table, preserve_index=False)
     for index, field in enumerate(arrow.schema):
-        if units and field.name in units:
-            column = field.with_metadata({"unit": units[field.name]})
+        if field.name in known:
+            column = field.with_metadata({"unit": known[field.name]})
             arrow = arrow.set_column(index, column, arrow.column(index))
     write_whole(path, lambda partial: pq.write_table(arrow, partial))
 

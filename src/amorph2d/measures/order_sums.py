@@ -36,6 +36,11 @@ ORDER_STATISTICS: dict[str, Ratio | Spread | Variance | AboavWeaire | Assortativ
     ),
     "ring_assortativity": Assortativity("pair_size", "pair_product", "pair_size_squared", "pair_bonds"),
 }
+ORDER_STATISTIC_UNITS = {
+    **{f"ring_area_{n}_mean": "Å²" for n in AREA_SIZES},
+    "ring_distance_mean": "Å",
+    "ring_distance_std": "Å",
+}
 # These can be negative.
 SIGNED_ORDER_STATISTICS = ("aboav_weaire_a", "ring_assortativity")
 

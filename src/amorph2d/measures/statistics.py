@@ -85,6 +85,13 @@ STATISTICS: dict[str, Statistic] = {
     # An analysable atom has half of each of its bonds, so that bonds across the border are not lost.
     "angles_per_bond": Ratio("angles", "half_bonds"),
 }
+STATISTIC_UNITS = {
+    "bond_mean": "Å",
+    "bond_std": "Å",
+    "angle_mean": "°",
+    "angle_std": "°",
+    "density": "1/Å²",
+}
 
 
 def _divide(total: FloatArray | np.float64, count: FloatArray | np.float64) -> FloatArray:

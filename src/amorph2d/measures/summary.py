@@ -17,10 +17,15 @@ from numpy.typing import ArrayLike
 from amorph2d.arrays import AnyArray, BoolArray, FloatArray
 from amorph2d.measures.config import IntervalParameters
 from amorph2d.measures.intervals import bootstrap_interval, resample_blocks, share_interval
-from amorph2d.measures.order_sums import ORDER_STATISTICS, SIGNED_ORDER_STATISTICS
+from amorph2d.measures.order_sums import (
+    ORDER_STATISTIC_UNITS,
+    ORDER_STATISTICS,
+    SIGNED_ORDER_STATISTICS,
+)
 from amorph2d.measures.statistics import (
     COORDINATIONS,
     RING_SIZES,
+    STATISTIC_UNITS,
     STATISTICS,
     Share,
     Statistic,
@@ -48,6 +53,7 @@ _COUNTS = {
     "n_ring_count_disagreements": "differing_rings",
 }
 ALL_STATISTICS: dict[str, Statistic] = {**STATISTICS, **ORDER_STATISTICS}
+UNITS = {**STATISTIC_UNITS, **ORDER_STATISTIC_UNITS}
 _SIGNED = {*SIGNED_ORDER_STATISTICS}
 _USED = {
     column for use in ALL_STATISTICS.values() for column in vars(use).values() if isinstance(column, str)
@@ -161,7 +167,8 @@ def summary_table(
     Returns
     -------
     DataFrame
-        `micrograph`, `frame` and all that `summarise_blocks` gives; "pooled" and −1 in the pooled row.
+        `micrograph`, `frame` and all that `summarise_blocks` gives; "pooled" and −1 in the pooled row. Units
+        by column stand in ``attrs["units"]``.
     """
     rows = {
         (name, frame): blocks for name, table in counts.items() for frame, blocks in by_frame(table).items()
@@ -170,12 +177,16 @@ def summary_table(
         pd.concat(list(counts.values())) if counts else pd.DataFrame(columns=_SUMS, dtype=float)
     )
     children = rng.spawn(len(rows))
-    return pd.DataFrame(
+    table = pd.DataFrame(
         [
             {"micrograph": name, "frame": frame} | summarise_blocks(blocks, intervals, child)
             for ((name, frame), blocks), child in zip(rows.items(), children, strict=True)
         ]
     ).astype({"frame": "int32"})
+    table.attrs["units"] = {
+        f"{name}{end}": unit for name, unit in UNITS.items() for end in ("", "_low", "_high")
+    }
+    return table
 
 
 def _count_frame(
