@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -72,13 +72,114 @@ class CrystalliteParameters(_Parameters):
     min_rings: int = Field(ge=1, description="Least number of connected crystalline hexagons.")
 
 
+class GrainParameters(_Parameters):
+    """Which hexagons make a grain, and which rings lie between two."""
+
+    max_misorientation: float = Field(
+        gt=0, lt=30, description="Patches whose mean orientations differ by less are one grain [°]."
+    )
+    min_rings: int = Field(ge=1, description="Least number of hexagons in a grain.")
+    boundary_reach: int = Field(
+        ge=0,
+        description="Rings up to so many rings away from a grain may be its boundary to another.",
+    )
+
+
+class StrainParameters(_Parameters):
+    """What bonds are compared with, and how far around an atom its lattice is fitted."""
+
+    reference_length: float | None = Field(
+        gt=0, description="Length of an unstrained bond; the mean of all counted bonds if None [Å]."
+    )
+    reach: int = Field(ge=1, le=8, description="Bonds from an atom to the farthest its lattice is fitted to.")
+
+
+class StructureFactorParameters(_Parameters):
+    """Range and bins of the structure factor."""
+
+    q_max: float = Field(gt=0, description="Largest q = 2π/length [1/Å].")
+    q_step: float = Field(gt=0, description="Width of a bin, twice 2π over the edge of a tile [1/Å].")
+
+    @model_validator(mode="after")
+    def _check_bins(self) -> StructureFactorParameters:
+        if self.q_step > self.q_max:
+            raise ValueError(f"q_step must be ≤ q_max = {self.q_max} 1/Å, got {self.q_step} 1/Å")
+        return self
+
+
+class ShellParameters(_Parameters):
+    """What counts as a shell of neighbours."""
+
+    n_shells: int = Field(ge=1, description="Shells, from the nearest on.")
+    smoothing: float = Field(
+        ge=0, description="Width (standard deviation) of the Gaussian by which g(r) is smoothed [Å]."
+    )
+    min_prominence: float = Field(gt=0, description="Least height of a peak of g(r) above its surroundings.")
+    significance: float = Field(ge=0, description="Least of that height in standard errors.")
+
+
+class PoreParameters(_Parameters):
+    """Which vacuum regions are pores."""
+
+    min_area: float = Field(ge=0, description="Area of the smallest pore [Å²].")
+
+
+class DefectParameters(_Parameters):
+    """Which clusters of irregular rings are what."""
+
+    largest_hole: int = Field(ge=12, description="Atoms around the largest hole; larger ones are pores.")
+    longest_bond: float = Field(
+        gt=0, description="Longest bond to an atom that lacks one, in median lengths of all bonds."
+    )
+    crowded: float = Field(
+        ge=0,
+        description="Atoms with two bonds shorter than this are left out, in median lengths of all bonds.",
+    )
+    largest_ring: int = Field(ge=6, description="Atoms of the largest ring that is no hole.")
+    min_boundary_rings: int = Field(ge=5, description="Least irregular rings of a grain boundary.")
+    max_boundary_neighbours: float = Field(
+        gt=0, description="Most irregular neighbours of a ring in a grain boundary, mean of its cluster."
+    )
+    min_elongation: float = Field(ge=1, description="Least length over width of a short grain boundary.")
+    min_amorphous_rings: int = Field(ge=5, description="Least irregular rings of an amorphous region.")
+
+
+class DopantParameters(_Parameters):
+    """How atoms are compared, and which stand out."""
+
+    width: float = Field(
+        gt=0,
+        description="Standard deviation of the weights of pixels around an atom, in median bond lengths.",
+    )
+    n_neighbours: int = Field(
+        ge=3, description="Nearest three-coordinated atoms that an atom is compared with."
+    )
+    level: float = Field(
+        gt=0, lt=1, description="Share of false ones among the candidates, expected at most."
+    )
+    min_intensity_z: float = Field(
+        ge=0, description="Least deviation of the intensity in standard deviations."
+    )
+    separation: float = Field(
+        ge=0,
+        description="Distance in which only the most significant candidate is kept, in median bond lengths.",
+    )
+
+
 class StatisticsParameters(_Parameters):
     """Everything that the statistics of located sites depend on."""
 
     bonds: BondParameters
     rings: RingParameters
     pdf: PairDistributionParameters
+    structure_factor: StructureFactorParameters
+    shells: ShellParameters
     crystallites: CrystalliteParameters
+    grains: GrainParameters
+    strain: StrainParameters
+    defects: DefectParameters
+    dopants: DopantParameters
+    pores: PoreParameters
     intervals: IntervalParameters
 
 
@@ -88,15 +189,32 @@ def scaled(parameters: StatisticsParameters, length_scale: float) -> StatisticsP
         raise ValueError(f"length_scale must be > 0, got {length_scale}")
     if length_scale == 1:
         return parameters
-    shortest, longest = parameters.bonds.limits
-    limits = (shortest * length_scale, longest * length_scale)
-    pdf, intervals = parameters.pdf, parameters.intervals
-    return parameters.model_copy(
-        update={
-            "bonds": parameters.bonds.model_copy(update={"limits": limits}),
-            "pdf": PairDistributionParameters(
-                r_max=pdf.r_max * length_scale, bin_width=pdf.bin_width * length_scale
-            ),
-            "intervals": intervals.model_copy(update={"block": intervals.block * length_scale}),
-        }
-    )
+    longer = {
+        name: _longer(getattr(parameters, name), powers, length_scale) for name, powers in _LENGTHS.items()
+    }
+    return parameters.model_copy(update=longer)
+
+
+# Parameters that are lengths, with the power of the length that they are.
+_LENGTHS = {
+    "bonds": {"limits": 1},
+    "pdf": {"r_max": 1, "bin_width": 1},
+    "structure_factor": {"q_max": -1, "q_step": -1},
+    "shells": {"smoothing": 1},
+    "strain": {"reference_length": 1},
+    "dopants": {"width": 1, "separation": 1},
+    "pores": {"min_area": 2},
+    "intervals": {"block": 1},
+}
+
+
+def _longer(section: _Parameters, powers: dict[str, int], length_scale: float) -> _Parameters:
+    """Return some parameters with their lengths multiplied."""
+    changed: dict[str, Any] = {}
+    for name, power in powers.items():
+        value, factor = getattr(section, name), length_scale**power
+        if isinstance(value, tuple):
+            changed[name] = tuple(each * factor for each in value)
+        elif value is not None:
+            changed[name] = value * factor
+    return section.model_copy(update=changed)

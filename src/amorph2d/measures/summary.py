@@ -16,12 +16,16 @@ from numpy.typing import ArrayLike
 
 from amorph2d.arrays import AnyArray, BoolArray, FloatArray
 from amorph2d.measures.config import IntervalParameters
+from amorph2d.measures.defects import DEFECT_STATISTICS
+from amorph2d.measures.dopants import DOPANT_STATISTICS
+from amorph2d.measures.grain_boundaries import GRAIN_STATISTICS
 from amorph2d.measures.intervals import bootstrap_interval, resample_blocks, share_interval
 from amorph2d.measures.order_sums import (
     ORDER_STATISTIC_UNITS,
     ORDER_STATISTICS,
     SIGNED_ORDER_STATISTICS,
 )
+from amorph2d.measures.pores import AREA_STATISTICS, PORE_STATISTICS
 from amorph2d.measures.statistics import (
     COORDINATIONS,
     RING_SIZES,
@@ -31,6 +35,7 @@ from amorph2d.measures.statistics import (
     Statistic,
     ring_class,
 )
+from amorph2d.measures.strain import SIGNED_STRAIN_STATISTICS, STRAIN_STATISTICS
 from amorph2d.measures.tables import (
     bonds_as_indices,
     by_frame,
@@ -52,9 +57,25 @@ _COUNTS = {
     "n_complete_rings": "rings",
     "n_ring_count_disagreements": "differing_rings",
 }
-ALL_STATISTICS: dict[str, Statistic] = {**STATISTICS, **ORDER_STATISTICS}
-UNITS = {**STATISTIC_UNITS, **ORDER_STATISTIC_UNITS}
-_SIGNED = {*SIGNED_ORDER_STATISTICS}
+ALL_STATISTICS: dict[str, Statistic] = {
+    **STATISTICS,
+    **ORDER_STATISTICS,
+    **GRAIN_STATISTICS,
+    **STRAIN_STATISTICS,
+    **DEFECT_STATISTICS,
+    **DOPANT_STATISTICS,
+    **AREA_STATISTICS,
+    **PORE_STATISTICS,
+}
+UNITS = {
+    **STATISTIC_UNITS,
+    **ORDER_STATISTIC_UNITS,
+    **dict.fromkeys((*DEFECT_STATISTICS, *DOPANT_STATISTICS), "1/Å²"),
+    "grain_boundary_density": "1/Å",
+    "pore_density": "1/nm²",
+    "pore_area_mean": "Å²",
+}
+_SIGNED = {*SIGNED_ORDER_STATISTICS, *SIGNED_STRAIN_STATISTICS}
 _USED = {
     column for use in ALL_STATISTICS.values() for column in vars(use).values() if isinstance(column, str)
 }
@@ -133,7 +154,12 @@ def summarise_blocks(
     sums = counts.reindex(columns=_SUMS, fill_value=0.0)  # what was not counted is not known
     sums = sums[(sums != 0).any(axis=1)]
     total = dict(zip(sums.columns, sums.to_numpy(np.float64).sum(axis=0), strict=True))
-    resampled = resample_blocks(sums.to_numpy(np.float64), n_resamples=intervals.n_resamples, rng=rng)
+    # Blocks of the whole image, in which areas are counted, are drawn for themselves.
+    is_image = sums["area_shown"].to_numpy() > 0
+    drawn = (sums[is_image == of_image].to_numpy(np.float64) for of_image in (False, True))
+    resampled = np.sum(
+        [resample_blocks(each, n_resamples=intervals.n_resamples, rng=rng) for each in drawn], axis=0
+    )
     samples = dict(zip(sums.columns, resampled.T, strict=True))
     found = {name: round(total[column]) for name, column in _COUNTS.items()}
     euler = euler_characteristic(found["n_atoms"], found["n_bonds"], found["n_complete_rings"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,6 +89,76 @@ def compare_criteria(
         yield {stem: found}, {stem: checks}
 
 
+def measure_crystal(
+    calibration: pd.DataFrame,
+    sites: Tables,
+    bonds: Tables,
+    angles: Tables,
+    rings: Tables,
+    ring_atoms: Tables,
+    windows: Masks,
+    parameters: StatisticsParameters,
+) -> Iterator[tuple[Table, Table, Table, Table, Table]]:
+    """Find grains, their boundaries, and the strain at each atom."""
+    from amorph2d.measures.counting import crystal_tables
+
+    yield {}, {}, {}, {}, {}
+    for row in _analysed(calibration):
+        frames = _frames(row, (sites, bonds, angles, rings, ring_atoms), windows)
+        found = [crystal_tables(own, _scaled(parameters, row)) for _, own in frames]
+        of_rings, grains, boundaries, points, strain = _joined(found, row)
+        yield of_rings, grains, boundaries, points, strain
+
+
+def find_defects(
+    calibration: pd.DataFrame,
+    micrographs: Mapping[str, MicrographLoader],
+    sites: Tables,
+    bonds: Tables,
+    angles: Tables,
+    rings: Tables,
+    ring_atoms: Tables,
+    windows: Masks,
+    parameters: StatisticsParameters,
+) -> Iterator[tuple[Table, Table, Table, Table]]:
+    """Find and name defects, and atoms whose contrast is not that of the others."""
+    from amorph2d.measures import counting
+    from amorph2d.measures.dopants import dopants_table
+
+    yield {}, {}, {}, {}
+    for row in _analysed(calibration):
+        used = _scaled(parameters, row)
+        micrograph = micrographs[row["micrograph"]]()
+        found = []
+        for frame, own in _frames(row, (sites, bonds, angles, rings, ring_atoms), windows):
+            sampling = (row["sampling_y"], row["sampling_x"])
+            foreign = dopants_table(own.sites, own.bonds, micrograph.frame(frame), sampling, used.dopants)
+            found.append((*counting.find_defects(own, used), foreign))
+        defects, of_rings, of_atoms, dopants = _joined(found, row)
+        yield defects, of_rings, of_atoms, dopants
+
+
+def measure_pores(
+    calibration: pd.DataFrame, masks: Masks, parameters: StatisticsParameters
+) -> Iterator[Table]:
+    """Measure the pores of each frame."""
+    from amorph2d.measures.pores import pores_table
+
+    yield {}
+    for row in _analysed(calibration):
+        sampling, used = (row["sampling_y"], row["sampling_x"]), _scaled(parameters, row).pores
+        stem = row["micrograph"]
+        frames = range(int(row["n_frames"]))
+        found = [pores_table(masks[stem](frame), sampling, used, frame=frame) for frame in frames]
+        yield {stem: pd.concat(found, ignore_index=True)}
+
+
+def _joined(found: Sequence[Sequence[pd.DataFrame]], row: Mapping[str, Any]) -> Iterator[Table]:
+    """Put the tables of all frames of a micrograph together, each under its name."""
+    for tables in zip(*found, strict=True):
+        yield {row["micrograph"]: pd.concat(tables, ignore_index=True)}
+
+
 def measure_order(
     calibration: pd.DataFrame,
     sites: Tables,
@@ -105,11 +176,8 @@ def measure_order(
     for row in _analysed(calibration):
         frames = _frames(row, (sites, bonds, angles, rings, ring_atoms), windows)
         found = [order_tables(own, _scaled(parameters, row)) for _, own in frames]
-        order, crystallites, adjacency = (
-            pd.concat(each, ignore_index=True) for each in zip(*found, strict=True)
-        )
-        stem = row["micrograph"]
-        yield {stem: order}, {stem: crystallites}, {stem: adjacency}
+        order, crystallites, adjacency = _joined(found, row)
+        yield order, crystallites, adjacency
 
 
 def measure_pairs(
@@ -117,18 +185,19 @@ def measure_pairs(
     sites: Tables,
     windows: Masks,
     parameters: StatisticsParameters,
-) -> Iterator[Table]:
-    """Measure the pair distribution of each frame of each micrograph."""
-    from amorph2d.measures.tables import pdf_table
+) -> Iterator[tuple[Table, Table, Table]]:
+    """Measure pair distribution, structure factor and shells of neighbours of each frame."""
+    from amorph2d.measures.counting import pair_tables
 
-    yield {}
+    yield {}, {}, {}
     for row in _analysed(calibration):
-        found = sites[row["micrograph"]]()
-        parts = [
-            pdf_table(_of_frame(found, frame), window, _scaled(parameters, row))
+        atoms = sites[row["micrograph"]]()
+        found = [
+            pair_tables(_of_frame(atoms, frame), window, _scaled(parameters, row))
             for frame, window, _ in _windows(row, windows)
         ]
-        yield {row["micrograph"]: pd.concat(parts, ignore_index=True)}
+        pdf, structure_factors, shells = _joined(found, row)
+        yield pdf, structure_factors, shells
 
 
 def summarise(
@@ -139,6 +208,8 @@ def summarise(
     rings: Tables,
     ring_atoms: Tables,
     windows: Masks,
+    masks: Masks,
+    dopants: Tables,
     parameters: StatisticsParameters,
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Summarise each frame of each micrograph and all together, with intervals."""
@@ -150,7 +221,7 @@ def summarise(
     for row in _analysed(calibration):
         parts = [
             number_frame(count_frame(found, _scaled(parameters, row)), frame)
-            for frame, found in _frames(row, tables, windows)
+            for frame, found in _frames(row, tables, windows, masks, dopants)
         ]
         counts[row["micrograph"]] = pd.concat(parts, ignore_index=True)
     rng = np.random.default_rng(parameters.intervals.seed)
@@ -159,14 +230,23 @@ def summarise(
 
 
 def _frames(
-    row: Mapping[str, Any], tables: Sequence[Tables], windows: Masks
+    row: Mapping[str, Any],
+    tables: Sequence[Tables],
+    windows: Masks,
+    masks: Masks | None = None,
+    dopants: Tables | None = None,
 ) -> Iterator[tuple[int, FrameTables]]:
     """Yield what was found in each frame of a micrograph."""
     from amorph2d.measures.counting import frame_tables
 
-    found = [each[row["micrograph"]]() for each in tables]
+    stem = row["micrograph"]
+    found = [each[stem]() for each in tables]
+    foreign = None if dopants is None else dopants[stem]()
     for frame, window, seen in _windows(row, windows):
-        yield frame, frame_tables(frame, *found, window=window, seen=seen)
+        own = frame_tables(frame, *found, window=window, seen=seen)
+        if masks is not None:
+            own = replace(own, mask=masks[stem](frame), sampling=(row["sampling_y"], row["sampling_x"]))
+        yield frame, own if foreign is None else replace(own, dopants=_of_frame(foreign, frame))
 
 
 def summarise_regions(
@@ -178,6 +258,8 @@ def summarise_regions(
     rings: Tables,
     ring_atoms: Tables,
     windows: Masks,
+    masks: Masks,
+    dopants: Tables,
     region: object,
     parameters: StatisticsParameters,
 ) -> pd.DataFrame:
@@ -198,7 +280,7 @@ def summarise_regions(
         for name, area in areas.items():
             parts = [
                 number_frame(_count_region(row, found, area, windows[stem](frame), parameters), frame)
-                for frame, found in _frames(row, tables, windows)
+                for frame, found in _frames(row, tables, windows, masks, dopants)
             ]
             counts[stem, name] = pd.concat(parts, ignore_index=True)
     return _region_table(counts, parameters)
@@ -217,7 +299,8 @@ def _count_region(
 
     sampling = (row["sampling_y"], row["sampling_x"])
     is_inside = in_region(found.sites[["x", "y"]].to_numpy(), area, sampling=sampling)
-    here = found.restricted(is_inside, *_both_windows(row, counted * area))
+    window, seen = _both_windows(row, counted * area)
+    here = found.restricted(is_inside, area, window=window, seen=seen)
     return count_frame(here, _scaled(parameters, row))
 
 

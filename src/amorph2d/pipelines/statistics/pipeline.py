@@ -35,8 +35,26 @@ def create_pipeline(**_: object) -> Pipeline:
             node(
                 nodes.measure_pairs,
                 inputs=["calibration", "sites", "windows", STATISTICS],
-                outputs="pdf",
+                outputs=["pdf", "structure_factors", "shells"],
                 name="measure_pairs",
+            ),
+            node(
+                nodes.measure_crystal,
+                inputs=["calibration", *NETWORK, "windows", STATISTICS],
+                outputs=["ring_grains", "grains", "boundaries", "boundary_points", "strain"],
+                name="measure_crystal",
+            ),
+            node(
+                nodes.find_defects,
+                inputs=["calibration", "micrographs", *NETWORK, "windows", STATISTICS],
+                outputs=["defects", "defect_rings", "defect_atoms", "dopants"],
+                name="find_defects",
+            ),
+            node(
+                nodes.measure_pores,
+                inputs=["calibration", "masks", STATISTICS],
+                outputs="pores",
+                name="measure_pores",
             ),
             node(
                 nodes.export_structures,
@@ -46,7 +64,7 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             node(
                 nodes.summarise,
-                inputs=["calibration", *NETWORK, "windows", STATISTICS],
+                inputs=["calibration", *NETWORK, "windows", "masks", "dopants", STATISTICS],
                 outputs=["summary", "summary_json"],
                 name="summarise",
             ),
@@ -61,6 +79,8 @@ def create_pipeline(**_: object) -> Pipeline:
                     "rings",
                     "ring_atoms",
                     "windows",
+                    "masks",
+                    "dopants",
                     "params:region",
                     STATISTICS,
                 ],
