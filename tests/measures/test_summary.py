@@ -192,3 +192,15 @@ def test_units_are_those_of_statistics_that_there_are(tmp_path):
     assert units["bond_std_high"] == "Å"
     assert units["density"] == "1/Å²"
     assert units == table.attrs["units"]
+
+
+def test_what_was_not_seen_may_be_rare():
+    blocks = pd.DataFrame(
+        {"defects_stone_wales": 0.0, "defects_vacancy": [0.0, 2.0, 1.0], "defect_area": 400.0}
+    )
+    row = summarise_blocks(blocks, INTERVALS, np.random.default_rng(0))
+    assert row["defect_density_stone_wales"] == row["defect_density_stone_wales_low"] == 0
+    # No event where 3.689 are expected is as likely as a half of 5 %.
+    assert row["defect_density_stone_wales_high"] == pytest.approx(3.689 / 1200, rel=1e-3)
+    assert row["defect_density_vacancy"] == pytest.approx(3 / 1200)
+    assert row["defect_density_vacancy_low"] < 3 / 1200 < row["defect_density_vacancy_high"]

@@ -44,8 +44,9 @@ PORE_UNITS = dict.fromkeys(PORE_COLUMNS, "") | {
 AREA_STATISTICS: dict[str, Statistic] = {
     f"areal_share_{name}": Share(f"area_{name}", "area_shown") for name in ("vacuum", "monolayer", "other")
 }
+PORE_DENSITY = Ratio("pore_weight", "pore_window")
 PORE_STATISTICS: dict[str, Statistic] = {
-    "pore_density": Ratio("pore_weight", "pore_window"),
+    "pore_density": PORE_DENSITY,
     "pore_area_mean": Ratio("weighted_pore_area", "pore_weight"),
 }
 

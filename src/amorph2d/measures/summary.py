@@ -25,12 +25,13 @@ from amorph2d.measures.order_sums import (
     ORDER_STATISTICS,
     SIGNED_ORDER_STATISTICS,
 )
-from amorph2d.measures.pores import AREA_STATISTICS, PORE_STATISTICS
+from amorph2d.measures.pores import AREA_STATISTICS, PORE_DENSITY, PORE_STATISTICS
 from amorph2d.measures.statistics import (
     COORDINATIONS,
     RING_SIZES,
     STATISTIC_UNITS,
     STATISTICS,
+    Ratio,
     Share,
     Statistic,
     ring_class,
@@ -76,6 +77,7 @@ UNITS = {
     "pore_area_mean": "Å²",
 }
 _SIGNED = {*SIGNED_ORDER_STATISTICS, *SIGNED_STRAIN_STATISTICS}
+_RARE: dict[str, Ratio] = {**DEFECT_STATISTICS, **DOPANT_STATISTICS, "pore_density": PORE_DENSITY}
 _USED = {
     column for use in ALL_STATISTICS.values() for column in vars(use).values() if isinstance(column, str)
 }
@@ -171,6 +173,10 @@ def summarise_blocks(
         if isinstance(statistic, Share):
             interval = partial(share_interval, n_items=total[statistic.items or statistic.count])
         low, high = interval(estimate, statistic(samples), level=intervals.level, n_blocks=n_blocks)
+        if name in _RARE and total[_RARE[name].total] == 0 < total[statistic.count]:
+            # None in this area: the largest density at which that is not too unlikely (Garwood, Biometrika 28,
+            # 437 (1936)).
+            high = float(-np.log((1 - intervals.level) / 2) / total[statistic.count])
         row[f"{name}_low"] = low if name in _SIGNED else float(np.maximum(low, 0))
         row[f"{name}_high"] = high
     return row
