@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from PIL import Image
 
 from amorph2d.imaging.recipes import plain_recipe
 from amorph2d.imaging.simulate import simulate_image
@@ -83,6 +84,21 @@ def test_drift_is_found_and_taken_away(results):
     assert len(whole) > 0.8 * (sites["kind"] == "atom").sum() * 0.8
     spread = whole.groupby("track")[["x_aligned", "y_aligned"]].std()
     assert spread.median().max() < 0.1
+
+
+def test_series_is_followed_over_time(results):
+    evolution = pd.read_parquet(results / "evolution.parquet")
+    assert set(evolution["micrograph"]) == {"series"}
+    bonds = evolution[evolution["statistic"] == "bond_mean"]
+    assert bonds["time"].tolist() == [0, 2, 4, 6]
+    assert (bonds["low"] < bonds["value"]).all()
+    trends = pd.read_parquet(results / "trends.parquet").set_index("statistic")
+    assert trends.loc["density", "slope_low"] <= 0 <= trends.loc["density", "slope_high"]
+    # The sheet stays as it is, and four frames are too few for anything to last.
+    assert len(pd.read_parquet(results / "events" / "series.parquet")) == 0
+    assert pd.read_parquet(results / "event_rates.parquet")["rate"].isna().all()
+    with Image.open(results / "figures" / "films" / "series.webp") as film:
+        assert film.n_frames == 4
 
 
 def test_region_limits_what_counts(results):

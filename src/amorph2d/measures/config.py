@@ -166,6 +166,27 @@ class DopantParameters(_Parameters):
     )
 
 
+class EventParameters(_Parameters):
+    """What counts as an event."""
+
+    min_frames: int = Field(
+        ge=1, description="Frames in which the state before and the state after must be seen to count."
+    )
+    max_gap: int = Field(ge=0, description="Consecutive frames in which an atom may be missed.")
+    max_jump: float = Field(
+        ge=0.0,
+        description="Largest distance between the end of a track and the start of another that are the same "
+        "atom; a bond that turns moves its atoms by 0.7 of its length [Å].",
+    )
+
+
+class FilmParameters(_Parameters):
+    """How a series is shown."""
+
+    frames_per_second: float = Field(gt=0, description="Frames shown in a second.")
+    max_side: int = Field(ge=64, description="Longest side of the film [px].")
+
+
 class StatisticsParameters(_Parameters):
     """Everything that the statistics of located sites depend on."""
 
@@ -180,6 +201,8 @@ class StatisticsParameters(_Parameters):
     defects: DefectParameters
     dopants: DopantParameters
     pores: PoreParameters
+    events: EventParameters
+    film: FilmParameters
     intervals: IntervalParameters
 
 
@@ -202,8 +225,8 @@ _LENGTHS = {
     "structure_factor": {"q_max": -1, "q_step": -1},
     "shells": {"smoothing": 1},
     "strain": {"reference_length": 1},
-    "dopants": {"width": 1, "separation": 1},
     "pores": {"min_area": 2},
+    "events": {"max_jump": 1},
     "intervals": {"block": 1},
 }
 

@@ -174,8 +174,8 @@ def summarise_blocks(
             interval = partial(share_interval, n_items=total[statistic.items or statistic.count])
         low, high = interval(estimate, statistic(samples), level=intervals.level, n_blocks=n_blocks)
         if name in _RARE and total[_RARE[name].total] == 0 < total[statistic.count]:
-            # None in this area: the largest density at which that is not too unlikely (Garwood, Biometrika 28,
-            # 437 (1936)).
+            # None in this area: the largest density at which that is not too unlikely (Garwood,
+            # Biometrika 28, 437 (1936)).
             high = float(-np.log((1 - intervals.level) / 2) / total[statistic.count])
         row[f"{name}_low"] = low if name in _SIGNED else float(np.maximum(low, 0))
         row[f"{name}_high"] = high

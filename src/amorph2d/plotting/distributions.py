@@ -99,7 +99,7 @@ def ring_size_bars(fractions: pd.DataFrame) -> Figure:
         hovertemplate="%{x}-membered: %{y:.2f} %<extra></extra>",
     )
     figure = go.Figure(bars)
-    _style(figure, title="Ring sizes", x="Atoms in the ring", y="Share of complete rings [%]")
+    style(figure, title="Ring sizes", x="Atoms in the ring", y="Share of complete rings [%]")
     figure.update_xaxes(type="category")
     return figure
 
@@ -135,7 +135,7 @@ def pair_distribution_plot(pdf: pd.DataFrame) -> Figure:
         )
     figure.add_scatter(x=r, y=g, mode="lines", line={"color": ACCENT, "width": 1.6}, name="g(r)")
     figure.add_hline(y=1, line={"color": INK, "width": 0.8, "dash": "dot"})
-    _style(figure, title="Pair distribution", x="r [Å]", y="g(r)")
+    style(figure, title="Pair distribution", x="r [Å]", y="g(r)")
     return figure
 
 
@@ -154,12 +154,12 @@ def _histogram(values: ArrayLike, *, title: str, quantity: str, unit: str) -> Fi
     )
     figure = go.Figure(bars)
     number = f"n = {bins.n_values}" + (f", {bins.n_outside} outside" if bins.n_outside else "")
-    _style(figure, title=f"{title} ({number})", x=f"{quantity} [{unit}]", y=f"Density [1/{unit}]")
+    style(figure, title=f"{title} ({number})", x=f"{quantity} [{unit}]", y=f"Density [1/{unit}]")
     figure.update_layout(bargap=0)
     return figure
 
 
-def _style(figure: Figure, *, title: str, x: str, y: str) -> None:
+def style(figure: Figure, *, title: str, x: str, y: str) -> None:
     """Give a figure the look that all of them share."""
     axis = {"showline": True, "linecolor": INK, "ticks": "outside", "gridcolor": RULE, "zeroline": False}
     figure.update_layout(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Tables = Mapping[str, Callable[[], pd.DataFrame]]
 Table = dict[str, pd.DataFrame]
 Masks = Mapping[str, Callable[[int], Mask]]
+_FILM_QUALITY = 50
 
 
 def _analysed(calibration: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -318,6 +319,87 @@ def _region_table(
     if not tables:
         return summary_table({}, parameters.intervals, rng).iloc[:0].assign(region="")
     return pd.concat(tables, ignore_index=True)
+
+
+def follow_series(
+    calibration: pd.DataFrame,
+    sites: Tables,
+    bonds: Tables,
+    rings: Tables,
+    ring_atoms: Tables,
+    drift: Tables,
+    windows: Masks,
+    parameters: StatisticsParameters,
+) -> tuple[Table, pd.DataFrame]:
+    """Find what changes in each series, and how often."""
+    from amorph2d.series.changes import find_changes, join_rates
+
+    events, rates = {}, {}
+    for row in _series(calibration):
+        stem = row["micrograph"]
+        tables = (each[stem]() for each in (sites, bonds, rings, ring_atoms, drift))
+        counted = [window.area for _, window, _ in _windows(row, windows)]
+        events[stem], rates[stem] = find_changes(
+            *tables,
+            shape=(int(row["rows"]), int(row["columns"])),
+            sampling=(row["sampling_y"], row["sampling_x"]),
+            area=min(counted),
+            parameters=_scaled(parameters, row),
+        )
+    return events, join_rates(rates)
+
+
+def measure_evolution(
+    summary: pd.DataFrame, calibration: pd.DataFrame, drift: Tables, parameters: StatisticsParameters
+) -> tuple[pd.DataFrame, pd.DataFrame, PlotlyFigure]:
+    """Follow each statistic of each series over time."""
+    from amorph2d.measures.summary import UNITS
+    from amorph2d.plotting.series import evolution_plot
+    from amorph2d.series.evolution import evolution_table, trend_table
+
+    stems = [row["micrograph"] for row in _series(calibration)]
+    parts = [drift[stem]()[["frame", "time"]].assign(micrograph=stem) for stem in stems]
+    times = pd.concat(parts) if parts else pd.DataFrame({"frame": [], "time": [], "micrograph": []})
+    evolution = evolution_table(summary[summary["micrograph"].isin(stems)], times)
+    trends = trend_table(evolution, level=parameters.intervals.level)
+    return evolution, trends, evolution_plot(evolution, units=UNITS)
+
+
+def make_films(
+    calibration: pd.DataFrame,
+    micrographs: Mapping[str, MicrographLoader],
+    sites: Tables,
+    rings: Tables,
+    ring_atoms: Tables,
+    drift: Tables,
+    events: Tables,
+    parameters: StatisticsParameters,
+) -> Iterator[dict[str, bytes]]:
+    """Draw the ring map of each series as a film, beside the micrograph."""
+    from amorph2d.plotting.film import encode_film, film_frames
+    from amorph2d.series.changes import shown_field
+
+    yield {}
+    for row in _series(calibration):
+        stem, sampling = row["micrograph"], (row["sampling_y"], row["sampling_x"])
+        micrograph = micrographs[stem]()
+        frames = film_frames(
+            sites[stem](),
+            rings[stem](),
+            ring_atoms[stem](),
+            field=shown_field(drift[stem](), (int(row["rows"]), int(row["columns"])), sampling),
+            max_side=parameters.film.max_side,
+            events=events[stem](),
+            images=(micrograph.frame(frame) for frame in range(int(row["n_frames"]))),
+            sampling=sampling,
+        )
+        film = encode_film(frames, fps=parameters.film.frames_per_second, quality=_FILM_QUALITY)
+        yield {f"{stem}.webp": film}
+
+
+def _series(calibration: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Rows of the series that were analysed."""
+    yield from (row for row in _analysed(calibration) if int(row["n_frames"]) > 1)
 
 
 def collect_views(

@@ -88,6 +88,42 @@ def create_pipeline(**_: object) -> Pipeline:
                 name="summarise_regions",
             ),
             node(
+                nodes.follow_series,
+                inputs=[
+                    "calibration",
+                    "sites",
+                    "bonds",
+                    "rings",
+                    "ring_atoms",
+                    "drift",
+                    "windows",
+                    STATISTICS,
+                ],
+                outputs=["events", "event_rates"],
+                name="follow_series",
+            ),
+            node(
+                nodes.measure_evolution,
+                inputs=["summary", "calibration", "drift", STATISTICS],
+                outputs=["evolution", "trends", "evolution_plot"],
+                name="measure_evolution",
+            ),
+            node(
+                nodes.make_films,
+                inputs=[
+                    "calibration",
+                    "micrographs",
+                    "sites",
+                    "rings",
+                    "ring_atoms",
+                    "drift",
+                    "events",
+                    STATISTICS,
+                ],
+                outputs="films",
+                name="make_films",
+            ),
+            node(
                 nodes.collect_views,
                 inputs=[
                     "calibration",
