@@ -67,7 +67,7 @@ def page(text):
 def test_the_page_loads_nothing(text, page):
     for _, attributes in page.elements:
         for name in ("src", "href", "srcset", "data", "action", "poster"):
-            assert attributes.get(name, "#").startswith(("#", "data:,")), (name, attributes)
+            assert attributes.get(name, "#").startswith(("#", "data:")), (name, attributes)
     style = re.search(r"<style>(.*?)</style>", text, re.S)[1]
     assert "url(" not in style
     assert "@import" not in style
@@ -94,7 +94,7 @@ def test_a_stem_cannot_end_its_script(views, summary_of, calibration_of):
     evil = [replace(views[0], stem=stem), views[1]]
     text = build_report(evil, summary_of(evil), calibration_of(evil), parameters={})
     scripts = [item for tag, item in Page(text).elements if tag == "script"]
-    assert [item.get("id") for item in scripts] == ["data-0", "data-1", "settings", None]
+    assert [item.get("id") for item in scripts] == ["data-0", "settings", None, "data-1", "m0-o0", "m1-o0"]
     assert json.loads(data_of(text, "data-0"))["label"] == stem
 
 
@@ -162,9 +162,9 @@ def test_only_the_first_micrograph_is_visible_without_a_script(page):
 def test_every_control_has_a_name(page):
     labels = {item.get("for") for item in page.of("label")}
     for control in page.of("select"):
-        assert control["id"] in labels
+        assert control["id"] in labels or control["id"].startswith("colour-")  # which stand inside theirs
     for button in page.of("button"):
-        assert button.get("aria-label") or button.get("id") == "save"
+        assert button.get("aria-label") or button.get("id") in ("save", "choose", "clear", "copy-citation")
     ids = [item["id"] for _, item in page.elements if "id" in item]
     assert len(ids) == len(set(ids))
 
@@ -218,14 +218,77 @@ def test_the_same_frame_twice_is_refused(views):
         build_report([views[0], views[0]], pd.DataFrame(), pd.DataFrame(), parameters={})
 
 
-def test_many_large_images_are_shown_coarser(views, monkeypatch):
-    large = replace(views[0], image=np.zeros((2000, 1000), dtype=np.float32))
-    assert build._affordable_side([large] * 3, 4096) == 4096
-    monkeypatch.setattr(build, "PAGE_PIXELS", 2e6)
-    side = build._affordable_side([large] * 3, 4096)
-    assert 3 * side * side / 2 <= 2e6 < 3 * (side / 0.9) ** 2 / 2
-    monkeypatch.setattr(build, "PAGE_PIXELS", 1)
-    assert build._affordable_side([large], 4096) == 512
+def test_a_page_keeps_to_its_bytes(views, summary_of, calibration_of):
+    rng = np.random.default_rng(0)
+    large = replace(views[0], image=rng.random((1500, 2000), dtype=np.float32))
+    arguments = ([large], summary_of([large]), calibration_of([large]))
+    whole = build_report(*arguments, parameters={})
+    assert ", shown with" not in Page(whole).visible
+    assert whole.count('type="text/plain" id="m0-i') == 3 * 4
+    small = build_report(*arguments, parameters={}, page_bytes=600_000)
+    assert len(small) < 800_000 < len(whole)
+    assert ", shown with" in Page(small).visible
+
+
+def test_a_page_needs_bytes():
+    with pytest.raises(ValueError, match="page_bytes must be > 0, got 0"):
+        build_report([], pd.DataFrame(), pd.DataFrame(), parameters={}, page_bytes=0)
+
+
+def test_what_the_viewer_reads_later_comes_after_its_script(text):
+    assert text.index('id="data-0"') < text.index('"use strict"') < text.index('id="m0-o0"')
+    assert text.index('"use strict"') < text.index('id="data-1"')
+
+
+def test_optional_parts_are_shown(views, summary_of, calibration_of):
+    series = pd.DataFrame(
+        {
+            "micrograph": "a",
+            "time": [0.0, 1.0],
+            "statistic": "bond_mean",
+            "value": 1.4,
+            "low": 1.3,
+            "high": 1.5,
+        }
+    )
+    groups = pd.DataFrame(
+        {
+            "group": ["hot"], "reference": "cold", "statistic": "bond_mean", "difference": 0.1, "low": 0.05,
+            "high": 0.15, "p_value": 0.01, "q_value": 0.02,
+        }
+    )  # fmt: skip
+    literature = pd.DataFrame({"size": [6], "low": [0.4], "high": [0.7], "source": ["models"]})
+    defects = pd.DataFrame(
+        {"frame": [0], "kind": ["585"], "rings": [3], "x": [1.0], "y": [1.0], "complete": [True]}
+    )
+    shown = replace(
+        views[0],
+        warnings=["tilted by <5°"],
+        twin=b"a",
+        film=b"b",
+        defects=defects,
+        figures=[("S(q)", "<svg/>")],
+    )
+    calibration = calibration_of([shown]).assign(sampling_error=0.0021, in_domain=False)
+    page = Page(
+        build_report(
+            [shown],
+            summary_of([shown]),
+            calibration,
+            parameters={},
+            series=series,
+            groups=groups,
+            literature=literature,
+        )
+    )
+    for words in (
+        "Against time", "Comparison of groups", "hot − cold", "0.0100", "tilted by <5°", "Simulated twin",
+        "585", "Outside the training domain", "0.2000 ± 0.0021", "S(q)", "Film of the map",
+        "Grey boxes: models.", "@article{leist2022deep",
+    ):  # fmt: skip
+        assert words in page.visible, words
+    assert all(item["src"].startswith("data:image/") for item in page.of("img"))
+    assert len(page.of("img")) == 3
 
 
 def test_parameters_are_written_plainly():

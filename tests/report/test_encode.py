@@ -1,69 +1,64 @@
-import base64
-import io
 import json
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from amorph2d.report.encode import encode_array, encode_indices, image_uri, script_json
-
-
-def decode(encoded, kind):
-    return np.frombuffer(base64.b64decode(encoded["data"]), dtype=kind)
+from amorph2d.report.encode import data_uri, differences, pack, quantise, script_json, unpack
 
 
-@pytest.mark.parametrize(("kind", "dtype"), [("f4", "<f4"), ("u1", "u1"), ("u2", "<u2"), ("u4", "<u4")])
-def test_arrays_come_back(kind, dtype):
-    values = np.array([[0, 1, 2], [3, 100, 255]])
-    encoded = encode_array(values, kind)
-    assert encoded["type"] == kind
-    np.testing.assert_array_equal(decode(encoded, dtype), values.ravel())
+def test_columns_and_header_come_back():
+    rng = np.random.default_rng(0)
+    columns = {
+        "bytes": rng.integers(0, 256, 7).astype(np.uint8),
+        "words": rng.integers(0, 2**16, (5, 3)).astype(np.uint16),
+        "none": np.empty(0, dtype=np.uint16),
+        "long": np.array([0, 1, 2**32 - 1], dtype=np.uint32),
+    }
+    found, header = unpack(pack(columns, {"box": [0.5, 1], "name": "Å"}))
+    assert header == {"box": [0.5, 1], "name": "Å"}
+    assert list(found) == list(columns)
+    for name, values in columns.items():
+        np.testing.assert_array_equal(found[name], values.ravel())
+        assert found[name].dtype.itemsize == values.itemsize
 
 
-def test_what_is_not_a_number_stays_so():
-    np.testing.assert_array_equal(decode(encode_array([1.5, np.nan], "f4"), "<f4"), [1.5, np.nan])
+def test_planes_compress_better_than_numbers():
+    slow = np.arange(20000, dtype=np.uint16) // 3
+    noise = slow + np.random.default_rng(0).integers(0, 2, 20000).astype(np.uint16)
+    assert len(pack({"a": noise}, {})) < 0.5 * 4 / 3 * noise.nbytes
 
 
-@pytest.mark.parametrize(
-    ("largest", "kind"),
-    [(0, "u1"), (255, "u1"), (256, "u2"), (65535, "u2"), (65536, "u4"), (2**32 - 1, "u4")],
-)
-def test_indices_take_the_smallest_type_that_holds_them(largest, kind):
-    encoded = encode_indices([0, largest])
-    assert encoded["type"] == kind
-    assert decode(encoded, f"<{kind}")[1] == largest
+@pytest.mark.parametrize("dtype", [np.float32, np.int64, np.int8, bool])
+def test_other_types_are_refused(dtype):
+    with pytest.raises(ValueError, match="columns must be uint8, uint16 or uint32"):
+        pack({"a": np.zeros(3, dtype=dtype)}, {})
 
 
-@pytest.mark.parametrize("values", [[-1], [2**32]])
-def test_indices_out_of_range_are_refused(values):
-    with pytest.raises(ValueError, match="indices must lie within 0"):
-        encode_indices(values)
+def test_a_header_must_be_json():
+    with pytest.raises(ValueError, match="JSON"):
+        pack({}, {"a": float("nan")})
 
 
-def test_no_indices():
-    assert encode_indices([]) == {"type": "u1", "data": ""}
+def test_quantised_numbers_come_back_within_half_a_step():
+    values = np.random.default_rng(0).uniform(-3, 5, 1000)
+    steps = quantise(values, -3, 5)
+    np.testing.assert_allclose(-3 + steps * (8 / 65534), values, atol=0.5 * 8 / 65534 + 1e-12)
 
 
-def read_jpeg(uri):
-    head, data = uri.split(",")
-    assert head == "data:image/jpeg;base64"
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+def test_numbers_outside_go_to_the_ends_and_unknown_ones_have_their_own():
+    steps = quantise([-1.0, 0.0, 1.0, 9.0, np.nan, np.inf], 0.0, 1.0)
+    np.testing.assert_array_equal(steps, [0, 0, 65534, 65534, 65535, 65535])
+    np.testing.assert_array_equal(quantise([2.0, np.nan], 2.0, 2.0), [0, 65535])
 
 
-def test_image_is_shown_with_its_own_pixels():
-    image = np.tile(np.linspace(0, 1, 90), (40, 1))
-    shown = read_jpeg(image_uri(image, shape=(40, 90)))
-    assert shown.shape == (40, 90)
-    np.testing.assert_allclose(shown, np.clip(255 * (image - 0.005) / 0.99, 0, 255), atol=6)
+def test_differences_add_up_modulo_16_bits():
+    values = np.array([5, 65535, 0, 3, 3])
+    np.testing.assert_array_equal(np.cumsum(differences(values), dtype=np.int64) % 65536, values)
+    assert len(differences([])) == 0
 
 
-def test_larger_images_are_averaged_over_the_same_field():
-    image = np.random.default_rng(0).normal(size=(200, 300)) + np.linspace(0, 8, 300)
-    shown = read_jpeg(image_uri(image, shape=(50, 75))).astype(float)
-    assert shown.shape == (50, 75)
-    averaged = image.reshape(50, 4, 75, 4).mean(axis=(1, 3))
-    assert np.corrcoef(shown.ravel(), averaged.ravel())[0, 1] > 0.99
+def test_data_uri():
+    assert data_uri(b"\x00\xff", "image/png") == "data:image/png;base64,AP8="
 
 
 def test_json_cannot_end_its_script():

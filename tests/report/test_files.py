@@ -78,3 +78,19 @@ def test_networks_are_named_once():
     assert network_names(table) == ["sites/2", "sites/1"]
     assert network_names(pd.DataFrame()) == []
     assert file_entries(pd.DataFrame()) == []
+
+
+def test_the_sampling_has_its_error():
+    (square,) = entries(sampling_y=[0.1094], sampling_x=[0.1094], sampling_error=[0.00213])
+    assert ("Sampling [Å/px]", "0.1094 ± 0.0021") in square.facts
+    (flat,) = entries(sampling_y=[0.2], sampling_x=[0.25], sampling_error=[0.01])
+    assert ("Sampling along x [Å/px]", "0.250 ± 0.010") in flat.facts
+    (unknown,) = entries(sampling_y=[0.2], sampling_x=[0.2], sampling_error=[np.nan])
+    assert unknown.facts == (("File", "a.dm4"), ("Sampling [Å/px]", "0.2000"))
+
+
+def test_whether_a_file_lies_in_the_domain():
+    assert entries(in_domain=[False])[0].in_domain is False
+    assert entries(in_domain=[np.True_])[0].in_domain is True
+    assert entries(in_domain=[None])[0].in_domain is None
+    assert entries()[0].in_domain is None

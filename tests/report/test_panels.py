@@ -1,9 +1,12 @@
+import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from amorph2d.report.encode import data_uri
 from amorph2d.report.panels import compare, join, micrograph_panels, pooled_panel
 from amorph2d.report.statistics import find_row
 
@@ -19,9 +22,9 @@ def summary(views, summary_of):
 
 
 def panels_of(views, summary, **options):
-    return micrograph_panels(
-        views, [view.stem for view in views], summary, {}, max_side=4096, level="90 %", **options
-    )
+    shapes = [view.image.shape for view in views]
+    options = {"shapes": shapes, "level": "90 %", **options}
+    return micrograph_panels(views, [view.stem for view in views], summary, {}, **options)
 
 
 def bars(chart):
@@ -78,8 +81,46 @@ def test_without_a_summary_rings_are_counted_from_the_table(views):
 def test_the_note_tells_the_field_and_a_coarser_image(views, summary):
     (panel,) = panels_of(views[:1], summary)
     assert panel.note == "120 × 100 px, 2.40 × 2.00 nm²"
-    (coarse,) = micrograph_panels(views[:1], ["a"], summary, {}, max_side=60, level="95 %")
-    assert coarse.note.endswith("shown with 60 × 50 px")
+    (coarse,) = panels_of(views[:1], summary, shapes=[(50, 60)])
+    assert coarse.note.endswith("shown with 60 × 50 px of 0.400 Å")
+
+
+def test_only_charts_of_one_micrograph_point_at_the_map(views, summary):
+    (panel,) = panels_of(views[:1], summary)
+    assert [re.findall('data-link="([a-z]+)"', str(chart.drawing)) for chart in panel.charts] == [
+        ["size"],
+        ["length"],
+        ["angle"],
+        [],
+    ]
+    pooled = pooled_panel(views, find_row(summary, "pooled"), level="95 %")
+    assert not any("data-link" in chart.drawing for chart in pooled.charts)
+
+
+def test_literature_stands_behind_the_rings(views, summary):
+    literature = pd.DataFrame({"size": [6, 30], "low": 0.3, "high": 0.7, "source": ["<models>", "other"]})
+    (panel,) = panels_of(views[:1], summary, literature=literature)
+    rings = panel.charts[0]
+    assert rings.drawing.count('class="literature"') == 1
+    assert "Literature, 6-membered: 30.0 – 70.0 % (&lt;models&gt;)" in rings.drawing
+    assert rings.caption.endswith("Grey boxes: <models>; other.")
+
+
+def test_pictures_are_embedded(views, summary):
+    shown = replace(
+        views[0],
+        twin=b"png",
+        twin_caption="as simulated",
+        film=b"gif",
+        film_type="image/webp",
+        figures=[("S(q)", '<?xml version="1.0"?><svg><script/></svg>')],
+        warnings=["tilted"],
+    )
+    (panel,) = panels_of([shown], summary)
+    assert panel.twin == "data:image/png;base64,cG5n"
+    assert panel.film == "data:image/webp;base64,Z2lm"
+    assert panel.figures == [("S(q)", data_uri(b"<svg><script/></svg>", "image/svg+xml"))]
+    assert (panel.warnings, panel.twin_caption) == (["tilted"], "as simulated")
 
 
 def test_scores_have_names(views, summary):

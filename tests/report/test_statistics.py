@@ -3,7 +3,16 @@ import pandas as pd
 import pytest
 
 from amorph2d.measures.statistics import STATISTICS as MEASURED
-from amorph2d.report.statistics import COMPARED, GROUPS, HEADLINES, estimate, find_row, statistics_table
+from amorph2d.report.statistics import (
+    COMPARED,
+    GROUPS,
+    HEADLINES,
+    Statistic,
+    estimate,
+    find_row,
+    find_statistic,
+    statistics_table,
+)
 
 ROW = {
     "micrograph": "a",
@@ -87,3 +96,8 @@ def test_an_estimate_that_is_not_there():
     assert estimate({}, HEADLINES[0]) is None
     assert estimate(None, HEADLINES[0]) is None
     assert estimate({"n_atoms": True}, HEADLINES[0]).value == "–"
+
+
+def test_a_statistic_is_found_by_its_column():
+    assert find_statistic("crystalline_share").unit == "%"
+    assert find_statistic("n_new_things") == Statistic("n_new_things", "N new things", is_count=True)

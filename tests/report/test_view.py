@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from amorph2d.report import view as view_module
 from amorph2d.report.view import counted_angles, counted_lengths, counted_sizes, site_rows
 
 
@@ -54,5 +55,38 @@ def test_a_view_checks_its_tables(view):
         replace(view, ring_members=view.ring_members[:-1])
     with pytest.raises(ValueError, match="sampling must be > 0"):
         replace(view, sampling=(0.2, 0.0))
-    with pytest.raises(ValueError, match="image must be two-dimensional"):
+    with pytest.raises(ValueError, match="image of sheet_01 must be two-dimensional"):
         replace(view, image=np.zeros(4))
+
+
+def test_an_image_mapped_from_a_file_is_accepted(view, tmp_path):
+    np.save(tmp_path / "image.npy", view.image)
+    mapped = np.load(tmp_path / "image.npy", mmap_mode="r")
+    assert replace(view, image=mapped).image is mapped
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"image": np.zeros(5, dtype=np.float32)}, "image of sheet_01 must be two-dimensional"),
+        ({"image": np.zeros((0, 4), dtype=np.float32)}, "must be two-dimensional and not empty"),
+        ({"image": np.array([[1, np.nan]], dtype=np.float32)}, "must be finite, got NaN"),
+        ({"mask": np.zeros(4, dtype=np.uint8)}, "mask of sheet_01 must be two-dimensional"),
+        ({"mask": np.full((4, 4), 3, dtype=np.uint8)}, "values 0, 1 or 2"),
+        ({"ring_values": {"psi6": np.zeros(1)}}, r"ring_values psi6 of sheet_01 must have the shape"),
+        ({"atom_values": {"strain": np.zeros(1)}}, r"atom_values strain of sheet_01 must have the shape"),
+        ({"defects": pd.DataFrame({"kind": ["585"]})}, "defects of sheet_01 must have"),
+        ({"film_type": "text/html"}, "film_type must be one of image/gif"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(view, part, message):
+    with pytest.raises(ValueError, match=message):
+        replace(view, **part)
+
+
+def test_a_pixel_far_down_is_looked_at(view, monkeypatch):
+    monkeypatch.setattr(view_module, "_STRIP", 1)
+    image = view.image.copy()
+    image[-1, -1] = np.inf
+    with pytest.raises(ValueError, match=f"below row {len(image) - 1}"):
+        replace(view, image=image)

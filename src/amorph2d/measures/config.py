@@ -187,6 +187,34 @@ class FilmParameters(_Parameters):
     max_side: int = Field(ge=64, description="Longest side of the film [px].")
 
 
+class ComparisonParameters(_Parameters):
+    """Which micrographs are held against which."""
+
+    groups: dict[str, list[str]] = Field(
+        description="Name patterns of the micrographs of each group; a groups.csv beside them goes before."
+    )
+    reference: str | None = Field(description="The group that others are compared with; the first if null.")
+    min_micrographs: int = Field(
+        ge=2, description="Micrographs of a group from which on these are compared, not blocks of the sheet."
+    )
+    n_permutations: int = Field(ge=99, description="Permutations of the test, if there are more.")
+
+
+class LiteratureValue(_Parameters):
+    """What others found of a statistic."""
+
+    statistic: str = Field(description="Name of a statistic of the summary.")
+    low: float = Field(description="Lowest value, in the unit of the summary.")
+    high: float = Field(description="Highest value, in the unit of the summary.")
+    source: str = Field(description="Where this is from.")
+
+    @model_validator(mode="after")
+    def _check_order(self) -> LiteratureValue:
+        if self.low > self.high:
+            raise ValueError(f"low must be ≤ high, got {self.low} and {self.high} for {self.statistic}")
+        return self
+
+
 class StatisticsParameters(_Parameters):
     """Everything that the statistics of located sites depend on."""
 
@@ -203,6 +231,8 @@ class StatisticsParameters(_Parameters):
     pores: PoreParameters
     events: EventParameters
     film: FilmParameters
+    comparison: ComparisonParameters
+    literature: tuple[LiteratureValue, ...] = Field(description="Values to show behind those found.")
     intervals: IntervalParameters
 
 

@@ -81,7 +81,7 @@ _RARE: dict[str, Ratio] = {**DEFECT_STATISTICS, **DOPANT_STATISTICS, "pore_densi
 _USED = {
     column for use in ALL_STATISTICS.values() for column in vars(use).values() if isinstance(column, str)
 }
-_SUMS = sorted({*_COUNTS.values(), *_USED})
+SUMS = sorted({*_COUNTS.values(), *_USED})
 
 
 def count_in_blocks(
@@ -153,7 +153,7 @@ def summarise_blocks(
         Counts, the Euler characteristic (atoms − bonds + rings), and `name`, `name_low`, `name_high` for each
         statistic; NaN where nothing was counted, and bounds NaN where fewer than two blocks were.
     """
-    sums = counts.reindex(columns=_SUMS, fill_value=0.0)  # what was not counted is not known
+    sums = counts.reindex(columns=SUMS, fill_value=0.0)  # what was not counted is not known
     sums = sums[(sums != 0).any(axis=1)]
     total = dict(zip(sums.columns, sums.to_numpy(np.float64).sum(axis=0), strict=True))
     # Blocks of the whole image, in which areas are counted, are drawn for themselves.
@@ -205,9 +205,7 @@ def summary_table(
     rows = {
         (name, frame): blocks for name, table in counts.items() for frame, blocks in by_frame(table).items()
     }
-    rows[POOLED, -1] = (
-        pd.concat(list(counts.values())) if counts else pd.DataFrame(columns=_SUMS, dtype=float)
-    )
+    rows[POOLED, -1] = pd.concat(list(counts.values())) if counts else pd.DataFrame(columns=SUMS, dtype=float)
     children = rng.spawn(len(rows))
     table = pd.DataFrame(
         [

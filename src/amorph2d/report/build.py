@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib import resources
@@ -16,15 +15,22 @@ from amorph2d.measures.summary import POOLED
 from amorph2d.plotting.colours import ATOM, CENTRE, RING_COLOURS, ring_label
 from amorph2d.report.encode import script_json
 from amorph2d.report.files import file_entries, network_names
-from amorph2d.report.methods import PIPELINE_REFERENCE, flatten, interval_level, methods_text
+from amorph2d.report.groups import group_panel, series_panel
+from amorph2d.report.methods import PIPELINE_REFERENCE, bibtex, flatten, interval_level, methods_text
 from amorph2d.report.panels import compare, micrograph_panels, pooled_panel
-from amorph2d.report.payload import shown_shape, viewer_payload
+from amorph2d.report.payload import DETAIL, add_image, overlay_payload
+from amorph2d.report.pyramid import affordable_shapes
 from amorph2d.report.statistics import HEADLINES, estimate, find_row
+from amorph2d.report.tiles import SIGMA_STEP
+from amorph2d.report.values import SCALES
 from amorph2d.report.view import MicrographView
 
-MAX_SIDE = 4096
-PAGE_PIXELS = 100_000_000
-"""Most pixels of all embedded images together; beyond, all are coarser, so that the page still opens."""
+PAGE_BYTES = 60_000_000
+"""Characters that the pictures and overlays of a page may take; beyond, all pictures are coarser."""
+LEAST_FOR_IMAGES = 10_000_000
+"""Characters left to the pictures where the overlays take all."""
+
+_SCRIPTS = ("page.js", "data.js", "draw.js", "viewer.js", "linked.js")
 
 
 def build_report(
@@ -35,7 +41,10 @@ def build_report(
     parameters: Mapping[str, Any],
     title: str = "Structure of two-dimensional materials",
     date: datetime | None = None,
-    max_side: int = MAX_SIDE,
+    page_bytes: int = PAGE_BYTES,
+    series: pd.DataFrame | None = None,
+    groups: pd.DataFrame | None = None,
+    literature: pd.DataFrame | None = None,
 ) -> str:
     """Build the report of an analysis as one HTML page.
 
@@ -54,8 +63,15 @@ def build_report(
         Heading of the page.
     date
         When the analysis was made; now if None.
-    max_side
-        Longest side of an embedded image [px].
+    page_bytes
+        Characters that pictures and overlays together may take, > 0.
+    series
+        Statistics over time: ``micrograph``, ``time`` [s], ``statistic``, ``value``, ``low``, ``high``.
+    groups
+        Differences between groups of micrographs: ``group``, ``reference``, ``statistic``, ``difference``,
+        ``low``, ``high``, ``p_value``, ``q_value``.
+    literature
+        Ranges of the shares of ring sizes: ``size``, ``low``, ``high`` (0 … 1), ``source``.
 
     Returns
     -------
@@ -65,42 +81,55 @@ def build_report(
     Raises
     ------
     ValueError
-        If two micrographs have the same name and frame, or a table of a micrograph contradicts another.
+        If two micrographs have the same name and frame, a table of a micrograph contradicts another, or a
+        column of another table is missing.
     """
     labels = _labels(micrographs)
-    side = _affordable_side(micrographs, max_side)
+    if page_bytes <= 0:
+        raise ValueError(f"page_bytes must be > 0, got {page_bytes}")
+    payloads = [overlay_payload(view, label=label) for view, label in zip(micrographs, labels, strict=True)]
+    left = max(page_bytes - sum(payload.n_bytes for payload in payloads), LEAST_FOR_IMAGES)
+    shapes = affordable_shapes(
+        [view.image for view in micrographs],
+        [view.sampling for view in micrographs],
+        n_bytes=min(left, page_bytes),
+    )
+    payloads = [add_image(*parts) for parts in zip(payloads, micrographs, shapes, strict=True)]
     level = interval_level(parameters)
     entries = file_entries(calibration)
     by_stem = {entry.stem: entry for entry in entries}
-    panels = micrograph_panels(micrographs, labels, summary, by_stem, max_side=side, level=level)
+    panels = micrograph_panels(
+        micrographs, labels, summary, by_stem, shapes=shapes, level=level, literature=literature
+    )
     pooled_row = find_row(summary, POOLED) or (
         find_row(summary, micrographs[0].stem, micrographs[0].frame) if len(micrographs) == 1 else None
     )
     version = amorph2d.__version__
-    payloads = [
-        script_json(viewer_payload(view, label=label, max_side=side))
-        for view, label in zip(micrographs, labels, strict=True)
-    ]
+    made = date or datetime.now().astimezone()
     return _template().render(
         title=title,
         version=version,
         level=level,
-        date=(date or datetime.now().astimezone()),
+        date=made,
         labels=labels,
         panels=panels,
-        pooled=pooled_panel(micrographs, pooled_row, level=level),
+        pooled=pooled_panel(micrographs, pooled_row, level=level, literature=literature),
+        series=series_panel(series),
+        groups=group_panel(groups),
         headlines=[(item, estimate(pooled_row, item)) for item in HEADLINES if estimate(pooled_row, item)],
         comparison=compare(micrographs, labels, summary),
         entries=entries,
         failed=[entry for entry in entries if entry.error],
         warned=[entry for entry in entries if entry.warnings and not entry.error],
-        payloads=payloads,
+        heads=[script_json(payload.head) for payload in payloads],
+        chunks=[payload.chunks for payload in payloads],
         settings=script_json(_viewer_settings()),
         methods=methods_text(parameters, version=version, networks=network_names(calibration)),
         reference=PIPELINE_REFERENCE,
+        bibtex=bibtex(version, made.year),
         parameters=[(name, _write_parameter(value)) for name, value in flatten(parameters).items()],
         style=Markup(_read("report.css")),
-        script=Markup(_read("report.js")),
+        script=Markup("\n".join(map(_read, _SCRIPTS))),
     )
 
 
@@ -117,22 +146,19 @@ def _labels(micrographs: Sequence[MicrographView]) -> list[str]:
     ]
 
 
-def _affordable_side(micrographs: Sequence[MicrographView], max_side: int) -> int:
-    """Return the longest side with which all images together keep to the page's pixels."""
-    side = max_side
-    while (
-        side > 512 and sum(math.prod(shown_shape(view, max_side=side)) for view in micrographs) > PAGE_PIXELS
-    ):
-        side = max(512, int(side * 0.9))
-    return side
-
-
 def _viewer_settings() -> dict[str, Any]:
     """Return colours and labels that the viewer shares with the figures."""
     classes = [
         {"size": size, "label": ring_label(size), "colour": colour} for size, colour in RING_COLOURS.items()
     ]
-    return {"classes": classes, "atom": ATOM, "centre": CENTRE}
+    return {
+        "classes": classes,
+        "atom": ATOM,
+        "centre": CENTRE,
+        "scales": {name: list(colours) for name, colours in SCALES.items()},
+        "detail": DETAIL,
+        "sigma": SIGMA_STEP,
+    }
 
 
 def _write_parameter(value: Any) -> str:

@@ -7,7 +7,7 @@ Every function returns markup; its colours, except those of the ring sizes, come
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from amorph2d.arrays import FloatArray
-from amorph2d.plotting.colours import ring_colour
+from amorph2d.plotting.colours import SERIES, ring_colour
 from amorph2d.plotting.histograms import Histogram
 from amorph2d.report.rounding import format_count, format_interval, format_value
 
@@ -63,7 +63,7 @@ def nice_ticks(low: float, high: float, *, n: int = 5) -> list[float]:
 
 
 def histogram_chart(
-    bins: Histogram, *, reference: Histogram | None, unit: str, quantity: str, name: str
+    bins: Histogram, *, reference: Histogram | None, unit: str, quantity: str, name: str, link: str = ""
 ) -> Markup:
     """Draw a density histogram, with a second one as an outline.
 
@@ -79,6 +79,8 @@ def histogram_chart(
         Label of the horizontal axis.
     name
         What a screen reader says of the whole chart.
+    link
+        What the bars count, ``length`` or ``angle``, if the map is to show it.
     """
     if bins.counts.sum() == 0:
         return _empty(name)
@@ -93,10 +95,18 @@ def histogram_chart(
         parts.append(_bar("bar", places[index], top[index], width[index], base - top[index], says=says))
     if reference is not None and reference.n_values:
         parts.append(f'<path class="outline" d="{_steps(axes, reference)}"/>')
-    return _svg(parts, name)
+    edges = " ".join(f"{edge:.10g}" for edge in bins.edges.tolist())
+    return _svg(parts, name, data={"link": link, "edges": edges, "unit": unit} if link else {})
 
 
-def ring_chart(fractions: pd.DataFrame, *, level: str, name: str) -> Markup:
+def ring_chart(
+    fractions: pd.DataFrame,
+    *,
+    level: str,
+    name: str,
+    link: str = "",
+    literature: pd.DataFrame | None = None,
+) -> Markup:
     """Draw the shares of the ring sizes with their intervals.
 
     Parameters
@@ -107,21 +117,35 @@ def ring_chart(fractions: pd.DataFrame, *, level: str, name: str) -> Markup:
         What the intervals are called: ``95 %``.
     name
         What a screen reader says of the whole chart.
+    link
+        ``size`` if the map is to show the rings of a bar.
+    literature
+        ``size``, ``low``, ``high`` (0 … 1), ``source``: ranges drawn behind the bars.
     """
     known = fractions[np.isfinite(fractions["fraction"].to_numpy(dtype=float))]
     if known.empty:
         return _empty(name)
     share, low, high = (100 * known[column].to_numpy(dtype=float) for column in ("fraction", "low", "high"))
-    top = max(float(np.nanmax(np.concatenate([share, high]))), 1.0)
+    bands = _bands(known, literature)
+    top = max(float(np.nanmax(np.concatenate([share, high]))), 1.0, *(100 * band[2] for band in bands))
     axes = Axes((-0.6, len(known) - 0.4), (0.0, 1.12 * top))
     parts = [_frame(axes, x="atoms in the ring", y="share of complete rings [%]", x_ticks=[])]
+    for place, lowest, highest, says in bands:
+        middle, over, under = (
+            float(axes.across(float(place))),
+            *(float(axes.down(100 * end)) for end in (highest, lowest)),
+        )
+        parts.append(_bar("literature", middle - 27, over, 54, max(under - over, 1.0), says=says))
     base = float(axes.down(0.0))
     for index, (label, size) in enumerate(zip(known["label"], known["size"], strict=True)):
         middle, upper = float(axes.across(float(index))), float(axes.down(share[index]))
         value, interval = format_interval(share[index], low[index], high[index])
         says = f"{label}-membered: {value} %" + (f" ({level}: {interval} %)" if interval else "")
         fill = ring_colour(int(size))
-        parts.append(_bar("ring", middle - 19, upper, 38, base - upper, says=says, fill=fill))
+        bar = _bar("ring", middle - 19, upper, 38, base - upper, says=says, fill=fill)
+        parts.append(
+            bar.replace("<rect ", f'<rect data-size="{int(size)}" data-share="{share[index] / 100:.6g}" ', 1)
+        )
         parts.append(_text("tick", middle, base + 15, label))
         summit = upper
         if np.isfinite([low[index], high[index]]).all():
@@ -129,7 +153,20 @@ def ring_chart(fractions: pd.DataFrame, *, level: str, name: str) -> Markup:
             path = f"M{middle:.1f} {foot:.1f}V{summit:.1f}m-4 0h8M{middle - 4:.1f} {foot:.1f}h8"
             parts.append(f'<path class="whisker" d="{path}"/>')
         parts.append(_text("value", middle, summit - 5, format_value(float(share[index]), decimals=1)))
-    return _svg(parts, name)
+    return _svg(parts, name, data={"link": link} if link else {})
+
+
+def _bands(known: pd.DataFrame, literature: pd.DataFrame | None) -> list[tuple[int, float, float, str]]:
+    """Return the literature ranges of the shown sizes: place, limits, and what they say."""
+    bands = []
+    places = {int(size): place for place, size in enumerate(known["size"])}
+    for row in [] if literature is None else literature.to_dict("records"):
+        place = places.get(int(row["size"]))
+        if place is not None:
+            low, high = float(row["low"]), float(row["high"])
+            span = f"{format_value(100 * low, digits=3)} – {format_value(100 * high, digits=3)} %"
+            bands.append((place, low, high, f"Literature, {row['size']}-membered: {span} ({row['source']})"))
+    return bands
 
 
 def curve_chart(pdf: pd.DataFrame, *, reference: pd.DataFrame | None, name: str) -> Markup:
@@ -179,6 +216,7 @@ def interval_chart(
     *,
     pooled: int | None,
     name: str,
+    rule: float | None = None,
 ) -> Markup:
     """Draw one estimate per micrograph with its interval, one line each.
 
@@ -192,9 +230,11 @@ def interval_chart(
         Which line is the pooled one: it is drawn stronger and as a rule through all lines.
     name
         What a screen reader says of the whole chart.
+    rule
+        Value of a rule through all lines in the place of the pooled one, such as no difference, or None.
     """
-    known = np.concatenate([values, low, high])
-    known = known[np.isfinite(known)]
+    known = np.concatenate([values, low, high, [] if rule is None else [rule]])
+    known = known[np.isfinite(known)] if np.isfinite(values).any() else np.empty(0)
     if not known.size:
         return _empty(name)
     span = float(np.ptp(known)) or abs(float(known[0])) * 0.1 or 1.0
@@ -206,8 +246,9 @@ def interval_chart(
         x = float(axes.across(tick))
         parts.append(f'<path class="grid" d="M{x:.1f} {top}V{base:.1f}"/>')
         parts.append(_text("tick", x, base + 18, format_value(tick, decimals=_decimals(axes.x, n=4))))
-    if pooled is not None and np.isfinite(values[pooled]):
-        x = float(axes.across(values[pooled]))
+    at = rule if pooled is None else float(values[pooled])
+    if at is not None and np.isfinite(at):
+        x = float(axes.across(at))
         parts.append(f'<path class="rule" d="M{x:.1f} {top}V{base:.1f}"/>')
     for index, label in enumerate(labels):
         y = top + step * (index + 0.5)
@@ -226,6 +267,60 @@ def interval_chart(
             parts.append(_text("tick", _LEFT - 8, y + 4, number, anchor="end"))
         parts.append("</g>")
     return _svg(parts, name, height=base + 24)
+
+
+def time_chart(table: pd.DataFrame, *, quantity: str, name: str, unit: str = "s") -> Markup:
+    """Draw a statistic of one or several series against time, with the band of its interval.
+
+    Parameters
+    ----------
+    table
+        ``micrograph``, ``time``, ``value``, ``low``, ``high``; limits may be NaN.
+    quantity
+        Label of the vertical axis.
+    name
+        What a screen reader says of the whole chart.
+    unit
+        Unit of the times.
+    """
+    table = table[np.isfinite(table["value"].to_numpy(dtype=float))].sort_values("time")
+    if table.empty:
+        return _empty(name)
+    time = table["time"].to_numpy(dtype=float)
+    known = table[["value", "low", "high"]].to_numpy(dtype=float).ravel()
+    known = known[np.isfinite(known)]
+    span = float(np.ptp(known)) or abs(float(known[0])) * 0.1 or 1.0
+    reach = float(np.ptp(time)) or 1.0
+    axes = Axes(
+        (float(time.min()) - 0.02 * reach, float(time.max()) + 0.02 * reach),
+        (float(known.min()) - 0.06 * span, float(known.max()) + 0.06 * span),
+    )
+    parts = [_frame(axes, x=f"time [{unit}]", y=quantity)]
+    for number, (label, rows) in enumerate(table.groupby("micrograph", sort=False)):
+        parts += _time_line(axes, rows, str(label), SERIES[number % len(SERIES)], unit)
+    return _svg(parts, name)
+
+
+def _time_line(axes: Axes, rows: pd.DataFrame, label: str, colour: str, unit: str) -> list[str]:
+    """Draw one series: the band, the line, and its points."""
+    time, value, low, high = (rows[key].to_numpy(dtype=float) for key in ("time", "value", "low", "high"))
+    parts = []
+    is_known = np.isfinite(low) & np.isfinite(high)
+    if is_known.any():
+        there, back = time[is_known], time[is_known][::-1]
+        rim = np.concatenate([high[is_known], low[is_known][::-1]])
+        line = _line(axes, np.concatenate([there, back]), rim)
+        parts.append(f'<path class="interval" fill="{colour}" d="{line}Z"/>')
+    parts.append(f'<path class="line" stroke="{colour}" d="{_line(axes, time, value)}"/>')
+    for index in range(len(rows)):
+        number, interval = format_interval(value[index], low[index], high[index])
+        says = f"{label}, {format_value(time[index])} {unit}: {number}" + (
+            f" ({interval})" if interval else ""
+        )
+        x, y = float(axes.across(time[index])), float(axes.down(value[index]))
+        parts.append(f'<circle fill="{colour}" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>')
+        parts.append(_bar("probe", x - 5, y - 9, 10, 18, says=says))
+    return parts
 
 
 def _frame(axes: Axes, *, x: str, y: str, x_ticks: list[float] | None = None) -> str:
@@ -281,10 +376,13 @@ def _steps(axes: Axes, bins: Histogram) -> str:
     return f"M{across[0]:.1f} {base:.1f}{steps}V{base:.1f}"
 
 
-def _svg(parts: Sequence[str], name: str, *, height: float = HEIGHT) -> Markup:
+def _svg(
+    parts: Sequence[str], name: str, *, height: float = HEIGHT, data: Mapping[str, str] | None = None
+) -> Markup:
     """Wrap parts into an ``svg`` element."""
     box = f"0 0 {WIDTH:.0f} {height:.0f}"
-    head = f'<svg class="chart" viewBox="{box}" role="img" aria-label="{escape(name)}">'
+    extra = "".join(f' data-{key}="{escape(value)}"' for key, value in (data or {}).items())
+    head = f'<svg class="chart" viewBox="{box}" role="img" aria-label="{escape(name)}"{extra}>'
     return Markup(head + "".join(parts) + "</svg>")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from amorph2d.report.rounding import format_count, format_value
+from amorph2d.report.rounding import choose_decimals, format_count, format_value
 from amorph2d.report.statistics import humanise
 
 NOT_ANALYSED = "not analysed"
@@ -23,6 +23,8 @@ _LABELS: Mapping[str, str] = {
     "sampling_y": "Sampling along y [Å/px]",
     "sampling_x": "Sampling along x [Å/px]",
     "sampling_source": "Sampling from",
+    "length_scale": "Lengths over those of carbon",
+    "n_frames": "Frames",
     "dose_per_area": "Dose, estimated [e⁻/Å²]",
     "energy": "Electron energy [eV]",
     "polarity": "Contrast",
@@ -52,6 +54,8 @@ class FileEntry:
         Warnings, one line each.
     error
         Why the file was not analysed; empty if it was.
+    in_domain
+        Whether it lies in the training domain of the network; None where that is not known.
     """
 
     name: str
@@ -59,6 +63,7 @@ class FileEntry:
     facts: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...] = ()
     error: str = ""
+    in_domain: bool | None = None
 
 
 def file_entries(calibration: pd.DataFrame) -> list[FileEntry]:
@@ -87,6 +92,7 @@ def _entry(row: dict[str, Any]) -> FileEntry:
     """Turn one row into text."""
     if row.get("sampling_y") == row.get("sampling_x"):
         row = {"sampling" if key == "sampling_y" else key: row[key] for key in row if key != "sampling_x"}
+    row = _with_error(row)
     order = {name: place for place, name in enumerate(_LABELS)}
     shown = [key for key in row if key not in _HIDDEN and not _SCORE.fullmatch(key)]
     shown.sort(key=lambda key: order.get(key, len(order)))
@@ -99,8 +105,24 @@ def _entry(row: dict[str, Any]) -> FileEntry:
         stem=stem,
         facts=tuple((label, text) for label, text in facts if text),
         warnings=() if failed else tuple(dict.fromkeys(warnings)),
+        in_domain=bool(row["in_domain"]) if isinstance(row.get("in_domain"), (bool, np.bool_)) else None,
         error=("; ".join(_lines(row.get("reason"))) or "no reason is known") if failed else "",
     )
+
+
+def _with_error(row: dict[str, Any]) -> dict[str, Any]:
+    """Write the sampling with its error, if there is one."""
+    error = row.get("sampling_error")
+    if not isinstance(error, (float, np.floating)) or not np.isfinite(error):
+        return {key: value for key, value in row.items() if key != "sampling_error"}
+    decimals = choose_decimals(0.0, -float(error), float(error))
+    spread = format_value(float(error), decimals=decimals)
+    shown = {
+        key: f"{format_value(float(row[key]), decimals=decimals)} ± {spread}"
+        for key in ("sampling", "sampling_y", "sampling_x")
+        if isinstance(row.get(key), (float, np.floating)) and np.isfinite(row[key])
+    }
+    return {key: shown.get(key, value) for key, value in row.items() if key != "sampling_error"}
 
 
 def _write(value: Any) -> str:

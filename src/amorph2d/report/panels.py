@@ -18,8 +18,9 @@ from amorph2d.plotting.colours import RING_COLOURS, ring_classes, ring_label
 from amorph2d.plotting.distributions import ring_fractions
 from amorph2d.plotting.histograms import Histogram, bin_values, choose_edges
 from amorph2d.report.charts import curve_chart, histogram_chart, interval_chart, ring_chart
+from amorph2d.report.encode import data_uri
 from amorph2d.report.files import FileEntry, score_label
-from amorph2d.report.payload import shown_shape
+from amorph2d.report.payload import defect_counts
 from amorph2d.report.rounding import format_count, format_value
 from amorph2d.report.statistics import (
     COMPARED,
@@ -62,6 +63,12 @@ class Panel:
     entry: FileEntry | None = None
     scores: Sequence[tuple[str, str]] = ()
     note: str = ""
+    warnings: Sequence[str] = ()
+    defects: Sequence[tuple[str, int, int]] = ()
+    twin: str = ""
+    twin_caption: str = ""
+    film: str = ""
+    figures: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -88,10 +95,27 @@ def micrograph_panels(
     summary: pd.DataFrame,
     entries: Mapping[str, FileEntry],
     *,
-    max_side: int,
+    shapes: Sequence[tuple[int, int]],
     level: str,
+    literature: pd.DataFrame | None = None,
 ) -> list[Panel]:
-    """Collect the panels of the micrographs, the distributions of all of them as outlines behind each."""
+    """Collect the panels of the micrographs, the distributions of all of them as outlines behind each.
+
+    Parameters
+    ----------
+    micrographs, labels
+        The micrographs and how they are named.
+    summary
+        Statistics of the results contract.
+    entries
+        What is known of the files, by stem.
+    shapes
+        Rows and columns with which each image is shown.
+    level
+        What the intervals are called: ``95 %``.
+    literature
+        Ranges of the ring fractions, or None.
+    """
     lengths = [counted_lengths(view) for view in micrographs]
     angles = [counted_angles(view) for view in micrographs]
     edges = choose_edges(join(lengths)), choose_edges(join(angles))
@@ -110,20 +134,34 @@ def micrograph_panels(
             Panel(
                 key=str(index),
                 label=label,
-                charts=_charts(label, shown, behind, _fractions(row, view), level),
+                charts=_charts(
+                    label, shown, behind, _fractions(row, view), level, literature, is_linked=True
+                ),
                 statistics=statistics_table(row, pooled_row),
                 entry=entries.get(view.stem),
                 scores=[
                     (score_label(name), format_value(float(value)))
                     for name, value in (view.scores or {}).items()
                 ],
-                note=_field_note(view, max_side),
+                note=_field_note(view, shapes[index]),
+                warnings=list(view.warnings),
+                defects=defect_counts(view),
+                twin=data_uri(view.twin, "image/png") if view.twin else "",
+                twin_caption=view.twin_caption,
+                film=data_uri(view.film, view.film_type) if view.film else "",
+                figures=[(title, _picture(drawing)) for title, drawing in view.figures],
             )
         )
     return panels
 
 
-def pooled_panel(micrographs: Sequence[MicrographView], row: Row | None, *, level: str) -> Panel | None:
+def pooled_panel(
+    micrographs: Sequence[MicrographView],
+    row: Row | None,
+    *,
+    level: str,
+    literature: pd.DataFrame | None = None,
+) -> Panel | None:
     """Collect the charts over all micrographs; None for fewer than two, whose charts they would repeat."""
     if len(micrographs) < 2:
         return None
@@ -132,7 +170,7 @@ def pooled_panel(micrographs: Sequence[MicrographView], row: Row | None, *, leve
     bins = bin_values(lengths, choose_edges(lengths)), bin_values(angles, choose_edges(angles))
     label = f"all {len(micrographs)} micrographs"
     shown = Distributions(*bins, _pool_pdf(micrographs))
-    charts = _charts(label, shown, None, ring_fractions(row or {}), level)
+    charts = _charts(label, shown, None, ring_fractions(row or {}), level, literature)
     return Panel(key=POOLED, label=label, charts=charts, statistics={})
 
 
@@ -167,15 +205,24 @@ def join(arrays: Sequence[FloatArray]) -> FloatArray:
 
 
 def _charts(
-    label: str, shown: Distributions, behind: Distributions | None, fractions: pd.DataFrame, level: str
+    label: str,
+    shown: Distributions,
+    behind: Distributions | None,
+    fractions: pd.DataFrame,
+    level: str,
+    literature: pd.DataFrame | None,
+    *,
+    is_linked: bool = False,
 ) -> list[Chart]:
     """Draw the four charts of a panel."""
+    links = ("length", "angle", "size") if is_linked else ("", "", "")
     lengths = histogram_chart(
         shown.lengths,
         reference=behind.lengths if behind else None,
         unit="Å",
         quantity="bond length",
         name=f"Bond lengths, {label}",
+        link=links[0],
     )
     angles = histogram_chart(
         shown.angles,
@@ -183,12 +230,15 @@ def _charts(
         unit="°",
         quantity="bond angle",
         name=f"Bond angles, {label}",
+        link=links[1],
     )
     pdf = curve_chart(shown.pdf, reference=behind.pdf if behind else None, name=f"Pair distribution, {label}")
     line = " Thin line: all micrographs." if behind else ""
-    rings = ring_chart(fractions, level=level, name=f"Ring sizes, {label}")
+    rings = ring_chart(
+        fractions, level=level, name=f"Ring sizes, {label}", link=links[2], literature=literature
+    )
     return [
-        Chart("Ring sizes", rings, f"Complete rings. Whiskers: {level} intervals."),
+        Chart("Ring sizes", rings, f"Complete rings. Whiskers: {level} intervals." + _sources(literature)),
         Chart("Bond lengths", lengths, _caption(shown.lengths) + line),
         Chart("Bond angles", angles, _caption(shown.angles) + line),
         Chart("Pair distribution", pdf, "Band: ± one standard error. Dotted: g = 1, no order." + line),
@@ -219,10 +269,25 @@ def _caption(bins: Histogram) -> str:
     return f"n = {format_count(bins.n_values)}{outside}."
 
 
-def _field_note(view: MicrographView, max_side: int) -> str:
-    """Say how large the field is, and whether the page shows it coarser."""
+def _sources(literature: pd.DataFrame | None) -> str:
+    """Say where the ranges behind the ring chart come from."""
+    if literature is None or literature.empty:
+        return ""
+    return f" Grey boxes: {'; '.join(dict.fromkeys(map(str, literature['source'])))}."
+
+
+def _picture(drawing: str) -> str:
+    """Return SVG text as a data URI: as a picture it can neither run a script nor meet another's names."""
+    start = drawing.find("<svg")
+    return data_uri(drawing[max(start, 0) :].encode("utf-8"), "image/svg+xml")
+
+
+def _field_note(view: MicrographView, shown: tuple[int, int]) -> str:
+    """Say how large the field is, and with which pixels the page shows it where they are coarser."""
     rows, columns = view.image.shape
     width, height = columns * view.sampling[1] / 10, rows * view.sampling[0] / 10
     field = f"{columns} × {rows} px, {format_value(width, digits=3)} × {format_value(height, digits=3)} nm²"
-    shown = shown_shape(view, max_side=max_side)
-    return field if shown == (rows, columns) else f"{field}, shown with {shown[1]} × {shown[0]} px"
+    if tuple(shown) == (rows, columns):
+        return field
+    step = max(view.sampling[0] * rows / shown[0], view.sampling[1] * columns / shown[1])
+    return f"{field}, shown with {shown[1]} × {shown[0]} px of {format_value(step, digits=3)} Å"

@@ -94,6 +94,26 @@ GROUPS: Mapping[str, Sequence[Statistic]] = {
             for n in COORDINATIONS
         ),
     ),
+    "Order": (
+        Statistic("psi6_mean", "Hexagonal order |ψ₆|, mean"),
+        Statistic("ring_regularity_mean", "Ring regularity, mean"),
+        Statistic("crystalline_share", "Crystalline area", "%", 100.0),
+        *(Statistic(f"ring_area_{n}_mean", f"Area of rings of {n}, mean", "Å²") for n in (5, 6, 7)),
+        Statistic("ring_distance_mean", "Distance of ring centres, mean", "Å"),
+        Statistic("ring_distance_std", "Distance of ring centres, standard deviation", "Å"),
+        Statistic("hexagon_adjacency", "Hexagons beside a side of a hexagon", "%", 100.0),
+        Statistic("ring_size_variance", "Variance of the ring size"),
+        Statistic("aboav_weaire_a", "Aboav–Weaire parameter"),
+        Statistic("ring_assortativity", "Correlation of adjacent ring sizes"),
+    ),
+    "Sheet": (
+        *(
+            Statistic(f"areal_share_{name}", f"Area of {words}", "%", 100.0)
+            for name, words in (("monolayer", "monolayer"), ("other", "other"), ("vacuum", "vacuum"))
+        ),
+        Statistic("pore_density", "Pores per area", "nm⁻²"),
+        Statistic("pore_area_mean", "Area of a pore, mean", "nm²"),
+    ),
     "Checks": (
         Statistic("angles_per_bond", "Angles per bond (2 in a three-coordinated net)"),
         Statistic("euler_characteristic", "Atoms − bonds + rings (Euler)", is_count=True),
@@ -168,6 +188,12 @@ def statistics_table(
                 line = StatisticRow(statistic.label, statistic.unit, shown, estimate(pooled, statistic))
                 table.setdefault(title, []).append(line)
     return table
+
+
+def find_statistic(key: str) -> Statistic:
+    """Return how a statistic is written, from its column; one that no group knows by its own name."""
+    known = {item.key: item for group in GROUPS.values() for item in group}
+    return known.get(key, Statistic(key, humanise(key), is_count=key.startswith("n_")))
 
 
 def humanise(key: str) -> str:

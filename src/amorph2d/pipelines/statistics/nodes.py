@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from amorph2d.pipelines.types import Figure, Mask, MicrographLoader, MicrographV
 if TYPE_CHECKING:
     from amorph2d.measures.counting import FrameTables
     from amorph2d.measures.window import Window
+
+logger = logging.getLogger(__name__)
 
 Tables = Mapping[str, Callable[[], pd.DataFrame]]
 Table = dict[str, pd.DataFrame]
@@ -201,7 +204,7 @@ def measure_pairs(
         yield pdf, structure_factors, shells
 
 
-def summarise(
+def count_blocks(
     calibration: pd.DataFrame,
     sites: Tables,
     bonds: Tables,
@@ -212,22 +215,65 @@ def summarise(
     masks: Masks,
     dopants: Tables,
     parameters: StatisticsParameters,
-) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """Summarise each frame of each micrograph and all together, with intervals."""
+) -> Iterator[Table]:
+    """Add up everything in blocks of each frame of each micrograph."""
     from amorph2d.measures.counting import count_frame, number_frame
-    from amorph2d.measures.summary import summary_table
 
-    counts = {}
+    yield {}
     tables = (sites, bonds, angles, rings, ring_atoms)
     for row in _analysed(calibration):
         parts = [
             number_frame(count_frame(found, _scaled(parameters, row)), frame)
             for frame, found in _frames(row, tables, windows, masks, dopants)
         ]
-        counts[row["micrograph"]] = pd.concat(parts, ignore_index=True)
+        yield {row["micrograph"]: pd.concat(parts, ignore_index=True)}
+
+
+def summarise(
+    calibration: pd.DataFrame, counts: Tables, parameters: StatisticsParameters
+) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """Summarise each frame of each micrograph and all together, with intervals."""
+    from amorph2d.measures.summary import summary_table
+
+    stems = [row["micrograph"] for row in _analysed(calibration)]
     rng = np.random.default_rng(parameters.intervals.seed)
-    summary = summary_table(counts, parameters.intervals, rng)
+    summary = summary_table({stem: counts[stem]() for stem in stems}, parameters.intervals, rng)
     return summary, as_records(summary)
+
+
+def compare_groups(
+    calibration: pd.DataFrame,
+    micrographs: Mapping[str, MicrographLoader],
+    counts: Tables,
+    sites: Tables,
+    bonds: Tables,
+    angles: Tables,
+    parameters: StatisticsParameters,
+) -> tuple[pd.DataFrame, pd.DataFrame, PlotlyFigure, PlotlyFigure, PlotlyFigure, Figure, Figure]:
+    """Hold groups of micrographs against each other, where there are any."""
+    from amorph2d.measures.grouped import compare_all
+    from amorph2d.micrographs.groups import assign_groups
+    from amorph2d.plotting.comparison import comparison_figure, group_rings_plot, overlaid_plot
+
+    files = {row["micrograph"]: micrographs[row["micrograph"]].path for row in _analysed(calibration)}
+    try:
+        groups, unknown = assign_groups(files, parameters.comparison.groups)
+        if unknown:
+            logger.warning("groups name micrographs that were not analysed: %s", ", ".join(unknown))
+        found = compare_all(counts, (sites, bonds, angles), groups, parameters)
+    except ValueError as error:  # the statistics of the micrographs are none the worse for it
+        logger.warning("groups are not compared: %s", error)
+        found = compare_all(counts, (sites, bonds, angles), {}, parameters)
+    printed = comparison_figure(found.lengths, found.angles, found.comparison, parameters.literature)
+    return (
+        found.comparison,
+        found.distances,
+        overlaid_plot(found.lengths, quantity="Bond length", unit="Å"),
+        overlaid_plot(found.angles, quantity="Bond angle", unit="°"),
+        group_rings_plot(found.comparison, parameters.literature),
+        printed,
+        printed,
+    )
 
 
 def _frames(
