@@ -87,12 +87,52 @@ def test_summary_is_told_twice_and_pooled(results):
     assert summary["mean_ring_size"][0] == pytest.approx(6, abs=0.05)
 
 
+FURTHER = {
+    "ring_criteria": 1500, "network_checks": 1, "ring_order": 1500, "crystallites": 1, "ring_adjacency": 5,
+    "structure_factors": 200, "shells": 3, "ring_grains": 1500, "grains": 1, "boundaries": 0,
+    "boundary_points": 0, "strain": 3000, "defects": 20, "defect_rings": 20, "defect_atoms": 20, "dopants": 0,
+    "pores": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("table", FURTHER)
+def test_further_tables(results, table):
+    assert len(pd.read_parquet(results / table / "example.parquet")) >= FURTHER[table]
+
+
+def test_statistics_beyond_the_contract(copy, results, parameters_of):
+    from amorph2d.measures.config import StatisticsParameters
+    from amorph2d.measures.tables import angles_table, bonds_table
+
+    row = pd.read_parquet(results / "summary.parquet").iloc[0]
+    truth = pd.read_parquet(copy.folder / "data/01_raw/micrographs/example.truth.parquet")
+    inside = truth["x"].between(2, 100.2) & truth["y"].between(2, 100.2)
+    truth = truth.assign(frame=0, site=range(len(truth)), analysable=inside)
+    bonds = bonds_table(truth, StatisticsParameters(**parameters_of("local")["statistics"]))
+    angles = angles_table(truth, bonds)
+    # The true widths lie within the intervals of those without the errors of position.
+    assert row["bond_std_deconvolved_low"] < bonds["length"].std() < row["bond_std_deconvolved_high"]
+    assert row["angle_std_deconvolved_low"] < angles["angle"].std() < row["angle_std_deconvolved_high"]
+    assert row["bond_std_noise"] < row["bond_std"]
+    assert 0 < row["areal_share_vacuum"] < 0.05
+    assert row[[f"areal_share_{name}" for name in ("vacuum", "monolayer", "other")]].sum() == pytest.approx(1)
+    assert row["dopant_density_heavier"] == 0 < row["dopant_density_heavier_high"]
+    assert -0.4 < row["ring_assortativity"] < 0
+
+
+def test_what_is_only_of_series_or_groups_is_empty(results):
+    for name in ("evolution", "trends", "event_rates", "comparison", "distribution_distances", "regions"):
+        assert len(pd.read_parquet(results / f"{name}.parquet")) == 0, name
+    fields = sorted(path.name for path in (results / "figures" / "field_maps").iterdir())
+    assert fields == ["example_order.png", "example_orientation.png", "example_strain.png"]
+
+
 def test_report_and_figures_are_there(results):
     page = (results / "report.html").read_text()
     assert "example" in page
     assert 'src="http' not in page
     assert (results / "figures" / "ring_maps" / "example.png").stat().st_size > 10_000
-    assert len(list((results / "figures").glob("*.json"))) == 4
+    assert len(list((results / "figures").glob("*.json"))) == 8
 
 
 def test_units_stand_in_the_tables(results):

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from amorph2d.measures.config import StatisticsParameters, scaled
+from amorph2d.measures.config import LiteratureValue, NoiseParameters, StatisticsParameters, scaled
 
 BASE = Path(__file__).parents[2] / "conf" / "base" / "parameters_statistics.yml"
 
@@ -26,8 +26,11 @@ def test_the_parameters_file_is_complete():
 
 
 def test_fields_are_described():
-    for section in StatisticsParameters.model_fields.values():
-        for name, field in section.annotation.model_fields.items():
+    sections = [section.annotation for section in StatisticsParameters.model_fields.values()]
+    models = [model for model in sections if hasattr(model, "model_fields")]
+    assert len(models) == len(sections) - 1  # literature is a list
+    for model in (*models, LiteratureValue, NoiseParameters):
+        for name, field in model.model_fields.items():
             assert field.description, name
             assert field.is_required(), name
 
@@ -45,6 +48,9 @@ def test_fields_are_described():
         ("intervals", "block", -20),
         ("intervals", "n_resamples", 10),
         ("intervals", "seed", -1),
+        ("literature", 0, {"statistic": "bond_mean", "low": 2, "high": 1, "source": "none"}),
+        ("structure_factor", "q_step", 13.0),
+        ("comparison", "min_micrographs", 1),
     ],
 )
 def test_refuses_nonsense(section, name, value):
@@ -59,7 +65,10 @@ def test_lengths_follow_the_material():
     assert wide.bonds.limits == pytest.approx((1.5, 5.7))
     assert (wide.pdf.r_max, wide.pdf.bin_width) == pytest.approx((30.0, 0.15))
     assert wide.intervals.block == pytest.approx(3 * parameters.intervals.block)
-    assert wide.rings == parameters.rings
+    assert wide.structure_factor.q_max == pytest.approx(parameters.structure_factor.q_max / 3)
+    assert wide.pores.min_area == pytest.approx(9 * parameters.pores.min_area)
+    assert wide.strain.reference_length is None
+    assert (wide.rings, wide.dopants) == (parameters.rings, parameters.dopants)
     assert wide.intervals.n_resamples == parameters.intervals.n_resamples
     with pytest.raises(ValueError, match="length_scale must be > 0, got 0"):
         scaled(parameters, 0)

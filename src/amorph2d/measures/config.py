@@ -47,6 +47,22 @@ class PairDistributionParameters(_Parameters):
         return self
 
 
+class NoiseParameters(_Parameters):
+    """How errors of position enter bonds and angles."""
+
+    length_correlation: float = Field(
+        ge=-1, lt=1, description="Of the errors of two bonded atoms along their bond."
+    )
+    angle_correlation: float = Field(
+        ge=-1, lt=1, description="Of the errors of two bonded atoms across their bond."
+    )
+    length_gain: float = Field(gt=0, description="Deviations of measured bond lengths over the true ones.")
+    angle_gain: float = Field(gt=0, description="Deviations of measured angles over the true ones.")
+    sigma_uncertainty: float = Field(ge=0, description="Standard error of the scale of all sigmas, relative.")
+    length_gain_uncertainty: float = Field(ge=0, description="Its standard error, relative.")
+    angle_gain_uncertainty: float = Field(ge=0, description="Its standard error, relative.")
+
+
 class IntervalParameters(_Parameters):
     """Confidence intervals by resampling of blocks of the sheet."""
 
@@ -54,6 +70,7 @@ class IntervalParameters(_Parameters):
     block: float = Field(gt=0, description="Edge of a block, longer than structures are correlated [Å].")
     n_resamples: int = Field(ge=100, description="Bootstrap samples.")
     seed: int = Field(ge=0, description="Seed of the bootstrap samples.")
+    noise: NoiseParameters = Field(description="How errors of position enter widths.")
 
 
 class CrystalliteParameters(_Parameters):
@@ -213,6 +230,18 @@ class LiteratureValue(_Parameters):
         if self.low > self.high:
             raise ValueError(f"low must be ≤ high, got {self.low} and {self.high} for {self.statistic}")
         return self
+
+
+class DetectionParameters(_Parameters):
+    """How statistics are followed back to where nothing is missed and nothing false."""
+
+    scales: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        min_length=1, description="How many times the missed or false atoms there are, are added to them."
+    )
+    n_replicates: int = Field(ge=2, description="How often that is done at each scale.")
+    max_atoms: int = Field(
+        ge=100, description="Atoms up to which that is done; of more a square part is taken."
+    )
 
 
 class StatisticsParameters(_Parameters):

@@ -16,6 +16,7 @@ from amorph2d.measures.defects import DefectTables, defect_boxes, defect_sums, d
 from amorph2d.measures.dopants import dopant_sums
 from amorph2d.measures.grain_boundaries import boundaries_tables, grain_sums
 from amorph2d.measures.grains import grains_table, ring_grains_table
+from amorph2d.measures.noise import noise_sums
 from amorph2d.measures.order import ring_order_table
 from amorph2d.measures.order_sums import order_sums
 from amorph2d.measures.pores import area_sums, image_blocks, pore_sums, pores_table
@@ -254,6 +255,7 @@ def count_frame(tables: FrameTables, parameters: StatisticsParameters) -> pd.Dat
     )
     sums |= strain_sums(grid, tables.sites, tables.bonds, strain=crystal.strain, parameters=parameters.strain)
     sums |= defect_sums(grid, find_defects(tables, parameters).defects)
+    sums |= noise_sums(grid, tables.sites, tables.bonds, tables.angles, parameters=parameters.intervals.noise)
     if tables.dopants is not None:
         sums |= dopant_sums(grid, tables.dopants)
     counts = counts.assign(**sums)

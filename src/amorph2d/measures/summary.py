@@ -20,6 +20,7 @@ from amorph2d.measures.defects import DEFECT_STATISTICS
 from amorph2d.measures.dopants import DOPANT_STATISTICS
 from amorph2d.measures.grain_boundaries import GRAIN_STATISTICS
 from amorph2d.measures.intervals import bootstrap_interval, resample_blocks, share_interval
+from amorph2d.measures.noise import NOISE_STATISTIC_UNITS, NOISE_STATISTICS, Deconvolved
 from amorph2d.measures.order_sums import (
     ORDER_STATISTIC_UNITS,
     ORDER_STATISTICS,
@@ -67,9 +68,11 @@ ALL_STATISTICS: dict[str, Statistic] = {
     **DOPANT_STATISTICS,
     **AREA_STATISTICS,
     **PORE_STATISTICS,
+    **NOISE_STATISTICS,
 }
 UNITS = {
     **STATISTIC_UNITS,
+    **NOISE_STATISTIC_UNITS,
     **ORDER_STATISTIC_UNITS,
     **dict.fromkeys((*DEFECT_STATISTICS, *DOPANT_STATISTICS), "1/Å²"),
     "grain_boundary_density": "1/Å",
@@ -172,7 +175,12 @@ def summarise_blocks(
         interval: Callable[..., tuple[float, float]] = bootstrap_interval
         if isinstance(statistic, Share):
             interval = partial(share_interval, n_items=total[statistic.items or statistic.count])
-        low, high = interval(estimate, statistic(samples), level=intervals.level, n_blocks=n_blocks)
+        if isinstance(statistic, Deconvolved):
+            low, high = statistic.interval(
+                total, samples, level=intervals.level, n_blocks=n_blocks, parameters=intervals.noise
+            )
+        else:
+            low, high = interval(estimate, statistic(samples), level=intervals.level, n_blocks=n_blocks)
         if name in _RARE and total[_RARE[name].total] == 0 < total[statistic.count]:
             # None in this area: the largest density at which that is not too unlikely (Garwood,
             # Biometrika 28, 437 (1936)).

@@ -63,7 +63,9 @@ def group_rings_plot(comparison: pd.DataFrame, literature: Iterable[LiteratureVa
 
     figure = go.Figure()
     shares = ring_shares(comparison)
-    for _, colour, own in _coloured({name: shares[shares["group"] == name] for name in dict.fromkeys(shares["group"])}):
+    for _, colour, own in _coloured(
+        {name: shares[shares["group"] == name] for name in dict.fromkeys(shares["group"])}
+    ):
         figure.add_trace(
             go.Bar(
                 x=[ring_label(n) for n in own["size"]],
@@ -128,6 +130,12 @@ def ring_shares(comparison: pd.DataFrame) -> pd.DataFrame:
         pd.DataFrame({"group": rings[name], "size": sizes, "share": rings[value]}) for name, value in sides
     ]
     return pd.concat(parts).drop_duplicates(["group", "size"], ignore_index=True)
+
+
+def ring_ranges(literature: Iterable[LiteratureValue]) -> pd.DataFrame:
+    """Return the ranges of ring fractions: `size`, `low`, `high`, `source`."""
+    rows = [(size, value.low, value.high, value.source) for value, size in _ring_ranges(literature)]
+    return pd.DataFrame(rows, columns=["size", "low", "high", "source"])
 
 
 def _coloured(values: Mapping[str, Any]) -> Iterable[tuple[str, str, Any]]:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from amorph2d.measures.defects import DEFECT_KINDS
+from amorph2d.measures.dopants import DOPANT_KINDS
 from amorph2d.measures.statistics import COORDINATIONS, RING_SIZES, ring_class
 from amorph2d.plotting.colours import ring_label
 from amorph2d.report.rounding import format_count, format_interval
@@ -60,6 +62,27 @@ class StatisticRow:
     shown: Estimate
     pooled: Estimate | None
 
+
+_DEFECT_NAMES = {
+    "dislocation": "Dislocations (5-7)",
+    "stone_wales": "Stone–Wales defects (55-77)",
+    "divacancy_585": "Divacancies 5-8-5",
+    "divacancy_555777": "Divacancies 555-777",
+    "divacancy_5555_6_7777": "Divacancies 5555-6-7777",
+    "flower": "Flower defects",
+    "vacancy": "Vacancies",
+    "vacancy_59": "Vacancies, reconstructed (5-9)",
+    "divacancy": "Divacancies, not reconstructed",
+    "broken_bond": "Broken bonds",
+    "fourfold_atom": "Fourfold foreign atoms",
+    "hole": "Larger vacancies",
+    "grain_boundary": "Chains of grain boundaries",
+    "amorphous": "Amorphous regions",
+    "other": "Other clusters of rings",
+    "dangling": "Dangling atoms",
+    "two_coordinated": "Two-coordinated atoms",
+    "over_coordinated": "Over-coordinated atoms",
+}
 
 GROUPS: Mapping[str, Sequence[Statistic]] = {
     "Counts": (
@@ -113,6 +136,33 @@ GROUPS: Mapping[str, Sequence[Statistic]] = {
         ),
         Statistic("pore_density", "Pores per area", "nm⁻²"),
         Statistic("pore_area_mean", "Area of a pore, mean", "nm²"),
+    ),
+    "Without the errors of position": (
+        Statistic("bond_std_deconvolved", "Bond length, standard deviation", "Å"),
+        Statistic("bond_std_noise", "Bond length, by errors of position alone", "Å"),
+        Statistic("bond_mean_corrected", "Bond length, mean", "Å"),
+        Statistic("angle_std_deconvolved", "Bond angle, standard deviation", "°"),
+        Statistic("angle_std_noise", "Bond angle, by errors of position alone", "°"),
+    ),
+    "Strain and grains": (
+        Statistic("bond_strain_mean", "Strain of bonds, mean", "%", 100.0),
+        Statistic("bond_strain_rms", "Strain of bonds, root of the mean square", "%", 100.0),
+        Statistic("bond_strain_noise", "Strain of bonds, by errors of position alone", "%", 100.0),
+        Statistic("lattice_dilation_mean", "Dilation of grains, mean", "%", 100.0),
+        Statistic("lattice_dilation_std", "Dilation of grains, standard deviation", "%", 100.0),
+        Statistic("lattice_dilation_noise", "Dilation of grains, by errors of position alone", "%", 100.0),
+        Statistic("grain_share", "Area of grains", "%", 100.0),
+        Statistic("grain_boundary_density", "Grain boundaries per area", "nm⁻¹", 10.0),
+    ),
+    "Defects": (
+        *(
+            Statistic(f"defect_density_{kind}", f"{_DEFECT_NAMES.get(kind, kind)} per area", "nm⁻²", 100.0)
+            for kind in DEFECT_KINDS
+        ),
+        *(
+            Statistic(f"dopant_density_{kind}", f"Candidates of {kind} atoms per area", "nm⁻²", 100.0)
+            for kind in DOPANT_KINDS
+        ),
     ),
     "Checks": (
         Statistic("angles_per_bond", "Angles per bond (2 in a three-coordinated net)"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from amorph2d.analysis.config import AnalysisParameters
 from amorph2d.arrays import BoolArray, as_records
 from amorph2d.localisation.config import LocalisationParameters
 from amorph2d.measures.config import StatisticsParameters
@@ -24,6 +26,7 @@ logger = logging.getLogger(__name__)
 Tables = Mapping[str, Callable[[], pd.DataFrame]]
 Table = dict[str, pd.DataFrame]
 Masks = Mapping[str, Callable[[int], Mask]]
+Pictures = Mapping[str, Path]
 _FILM_QUALITY = 50
 
 
@@ -405,7 +408,7 @@ def measure_evolution(
 
     stems = [row["micrograph"] for row in _series(calibration)]
     parts = [drift[stem]()[["frame", "time"]].assign(micrograph=stem) for stem in stems]
-    times = pd.concat(parts) if parts else pd.DataFrame({"frame": [], "time": [], "micrograph": []})
+    times = pd.concat([summary.iloc[:0][["micrograph", "frame"]].assign(time=0.0), *parts])
     evolution = evolution_table(summary[summary["micrograph"].isin(stems)], times)
     trends = trend_table(evolution, level=parameters.intervals.level)
     return evolution, trends, evolution_plot(evolution, units=UNITS)
@@ -494,6 +497,67 @@ def _view(row: Mapping[str, Any], loader: MicrographLoader, *tables: pd.DataFram
     )
 
 
+def add_details(
+    views: list[MicrographView],
+    calibration: pd.DataFrame,
+    masks: Masks,
+    twins: Pictures,
+    films: Pictures,
+    defects: Tables,
+    ring_order: Tables,
+    strain: Tables,
+    structure_factors: Tables,
+    ring_adjacency: Tables,
+) -> list[MicrographView]:
+    """Put into the views what else is known of each micrograph."""
+    from amorph2d.report import details
+
+    rows = {row["micrograph"]: row for row in _analysed(calibration)}
+    return [
+        details.add_details(
+            view,
+            mask=masks[view.stem](view.frame),
+            twin=_read(twins, f"{view.stem}.png"),
+            film=_read(films, f"{view.stem}.webp"),
+            warnings=[
+                str(rows[view.stem][name])
+                for name in ("warnings", "domain_reason")
+                if rows[view.stem].get(name)
+            ],
+            defects=defects[view.stem](),
+            ring_order=ring_order[view.stem](),
+            strain=strain[view.stem](),
+            structure_factor=structure_factors[view.stem](),
+            ring_adjacency=ring_adjacency[view.stem](),
+        )
+        for view in views
+    ]
+
+
+def _read(pictures: Pictures, name: str) -> bytes | None:
+    """Return the content of a picture, if it is there."""
+    return pictures[name].read_bytes() if name in pictures else None
+
+
+def draw_fields(
+    views: list[MicrographView],
+    ring_order: Tables,
+    strain: Tables,
+    ring_grains: Tables,
+    boundary_points: Tables,
+) -> Iterator[dict[str, Figure]]:
+    """Draw maps of order, strain and orientation of each micrograph."""
+    from amorph2d.report import details
+
+    yield {}
+    for view in views:
+        stem = view.stem
+        yield {f"{stem}_order.png": details.draw_order_map(view, ring_order[stem]())}
+        yield {f"{stem}_strain.png": details.draw_strain_map(view, strain[stem]())}
+        grains, points = ring_grains[stem](), boundary_points[stem]()
+        yield {f"{stem}_orientation.png": details.draw_orientation_map(view, grains, points)}
+
+
 def export_structures(
     calibration: pd.DataFrame, sites: Tables, rings: Tables, ring_atoms: Tables
 ) -> Iterator[tuple[dict[str, list[Any]], dict[str, dict[str, Any]]]]:
@@ -551,11 +615,27 @@ def write_report(
     views: list[MicrographView],
     summary: pd.DataFrame,
     calibration: pd.DataFrame,
+    evolution: pd.DataFrame,
+    group_comparison: pd.DataFrame,
     localisation: LocalisationParameters,
+    analysis: AnalysisParameters,
     parameters: StatisticsParameters,
 ) -> str:
     """Write the self-contained report."""
+    from amorph2d.plotting.comparison import ring_ranges
     from amorph2d.report.build import build_report
 
-    used = {"localisation": localisation.model_dump(), "statistics": parameters.model_dump()}
-    return build_report(views, summary, calibration, parameters=used)
+    used = {
+        "localisation": localisation.model_dump(),
+        "analysis": analysis.model_dump(),
+        "statistics": parameters.model_dump(),
+    }
+    return build_report(
+        views,
+        summary,
+        calibration,
+        parameters=used,
+        series=evolution if len(evolution) else None,
+        groups=group_comparison if len(group_comparison) else None,
+        literature=ring_ranges(parameters.literature),
+    )
