@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 from scipy.stats import false_discovery_control
 
-from amorph2d.arrays import BoolArray, FloatArray, IntArray
+from amorph2d.arrays import BoolArray, FloatArray
 from amorph2d.measures.config import ComparisonParameters, IntervalParameters
-from amorph2d.measures.intervals import resample_blocks
-from amorph2d.measures.statistics import Statistic
+from amorph2d.measures.defects import DEFECT_STATISTICS
+from amorph2d.measures.dopants import DOPANT_STATISTICS
+from amorph2d.measures.intervals import bootstrap_interval, resample_blocks, share_interval
+from amorph2d.measures.statistics import Share, Statistic
 from amorph2d.measures.summary import ALL_STATISTICS, SUMS
 
 COMPARISON_COLUMNS = {
@@ -35,13 +37,20 @@ COMPARISON_COLUMNS = {
 }
 BETWEEN, WITHIN = "between micrographs", "within micrographs"
 _BINS = 2000
+_STEP = 1e-6  # relative, of a sum, for slopes
+_WEIGHTS = 5_000_000  # units dealt out at once
+_RARE = {*DEFECT_STATISTICS, *DOPANT_STATISTICS, "pore_density"}
 
 
 @dataclass(frozen=True, eq=False)
 class _Sample:
-    """What was counted in one group: a row of sums for each unit that is drawn, and the statistic of all."""
+    """What was counted in one group: a row of sums for each unit that is drawn.
+
+    Units of another kind are drawn for themselves: blocks of the whole image, in which areas are counted.
+    """
 
     sums: Mapping[str, FloatArray]
+    is_image: BoolArray
     n_micrographs: int
 
     def __len__(self) -> int:
@@ -79,9 +88,10 @@ def compare_groups(
     -------
     DataFrame
         `COMPARISON_COLUMNS`: of each statistic that either group has, both values, the difference (group −
-        reference) with Welch's interval from bootstrap errors, the p-value of a permutation test of the
-        difference, and the q-value over all statistics of two groups. A permutation test of few units cannot
-        give a small p-value: of three against three the least is 0.1.
+        reference) with its interval (Welch's from bootstrap errors; of shares from those of Wilson), the
+        p-value of a permutation test of the difference over its standard error, and the q-value over all
+        statistics of two groups. A permutation test of few units cannot give a small p-value: of three
+        against three the least is 0.1.
 
     Raises
     ------
@@ -91,7 +101,11 @@ def compare_groups(
 
     References
     ----------
-    Welch, Biometrika 34, 28 (1947), https://doi.org/10.1093/biomet/34.1-2.28: degrees of freedom; Phipson and
+    Welch, Biometrika 34, 28 (1947), https://doi.org/10.1093/biomet/34.1-2.28: degrees of freedom; Newcombe,
+    Stat. Med. 17, 873 (1998): interval of a difference of shares from that of either; Davison and Hinkley,
+    Bootstrap Methods and their Application (1997), section 3.8: micrographs are drawn whole, for blocks drawn
+    again within them would count their scatter twice; Janssen, Stat. Probab. Lett. 36, 9 (1997): permutations
+    of a difference over its standard error hold where the groups do not scatter alike, too; Phipson and
     Smyth, Stat. Appl. Genet. Mol. Biol. 9, 39 (2010), https://doi.org/10.2202/1544-6115.1585: p-values of
     random permutations; Benjamini and Hochberg, J. R. Stat. Soc. B 57, 289 (1995),
     https://doi.org/10.1111/j.2517-6161.1995.tb02031.x: q-values.
@@ -158,8 +172,9 @@ def distribution_distance(
         return float(np.abs(first / first[-1] - second / second[-1]).max())
 
     seen = distance(is_first)
-    permuted, is_exact = _permutations(is_first, n_permutations, rng)
-    return seen, _p_value(seen, np.array([distance(each) for each in permuted]), is_exact=is_exact)
+    dealt = _Permutations(is_first, np.zeros(len(stems), dtype=bool), n_permutations, rng)
+    distances = np.array([distance(each) for each in dealt.permuted])
+    return seen, _p_value(seen, distances, is_exact=dealt.is_exact)
 
 
 def _check(
@@ -189,29 +204,25 @@ def _compare(
     is_between = min(len(side) for side in pair) >= parameters.min_micrographs
     samples = [_sample(side, is_between=is_between) for side in pair]
     resampled = [_resample(sample, intervals.n_resamples, rng) for sample in samples]
-    both = np.concatenate([_rows(sample) for sample in samples])
-    is_first = np.arange(len(samples[0]) + len(samples[1])) < len(samples[0])
-    permuted, is_exact = _permutations(is_first, parameters.n_permutations, rng)
-    parts = np.array_split(permuted, len(permuted) // 256 + 1)
-    of_group = np.concatenate([part.astype(np.float64) @ both for part in parts])
-    drawn = [dict(zip(SUMS, each.T, strict=True)) for each in (of_group, both.sum(axis=0) - of_group)]
+    both = {name: np.concatenate([sample.sums[name] for sample in samples]) for name in SUMS}
+    is_image = np.concatenate([sample.is_image for sample in samples])
+    is_first = np.arange(len(is_image)) < len(samples[0])
+    permuted = _Permutations(is_first, is_image, parameters.n_permutations, rng)
     rows = []
     for name, statistic in ALL_STATISTICS.items():
-        values = [float(statistic({key: each.sum() for key, each in own.sums.items()})) for own in samples]
+        values = [float(statistic(_totals(sample))) for sample in samples]
         if not np.isfinite(values).any():
             continue
-        difference = values[0] - values[1]
-        half = _half_width(statistic, samples, resampled, intervals.level)
-        shuffled = np.abs(statistic(drawn[0]) - statistic(drawn[1]))
+        low, high = _difference_interval(name, samples, resampled, intervals.level)
         rows.append(
             {
                 "statistic": name,
                 "value_group": values[0],
                 "value_reference": values[1],
-                "difference": difference,
-                "low": difference - half,
-                "high": difference + half,
-                "p_value": _p_value(abs(difference), shuffled, is_exact=is_exact),
+                "difference": values[0] - values[1],
+                "low": low,
+                "high": high,
+                "p_value": permuted.p_value(statistic, both),
                 "n_micrographs_group": samples[0].n_micrographs,
                 "n_micrographs_reference": samples[1].n_micrographs,
                 "test": BETWEEN if is_between else WITHIN,
@@ -226,69 +237,168 @@ def _compare(
 
 
 def _sample(tables: Sequence[pd.DataFrame], *, is_between: bool) -> _Sample:
-    """Add up what is drawn together: a micrograph, or a block."""
-    filled = [table.reindex(columns=SUMS, fill_value=0.0).to_numpy(np.float64) for table in tables]
+    """Add up what is drawn together: a micrograph, or a block of the sheet in all frames."""
+    filled = [_blocks_of_all_frames(table) for table in tables]
     rows = np.array([each.sum(axis=0) for each in filled]) if is_between else np.concatenate(filled)
     rows = rows[(rows != 0).any(axis=1)]
-    return _Sample(dict(zip(SUMS, rows.T, strict=True)), len(tables))
+    sums = dict(zip(SUMS, rows.T, strict=True))
+    is_image = np.zeros(len(rows), dtype=bool) if is_between else np.asarray(sums["area_shown"] > 0)
+    return _Sample(sums, is_image, len(tables))
+
+
+def _blocks_of_all_frames(table: pd.DataFrame) -> FloatArray:
+    """Add up each block over the frames of a series: they show the same atoms, (blocks, sums)."""
+    sums = table.reindex(columns=SUMS, fill_value=0.0)
+    if "frame" not in table or table["frame"].nunique() < 2:
+        return sums.to_numpy(np.float64)
+    kind = (sums["area_shown"] > 0).rename("kind")
+    number = table.groupby([table["frame"], kind]).cumcount().rename("number")
+    return sums.groupby([kind, number]).sum().to_numpy(np.float64)
 
 
 def _resample(sample: _Sample, n_resamples: int, rng: np.random.Generator) -> dict[str, FloatArray]:
-    """Draw units of a group with replacement."""
-    return dict(zip(SUMS, resample_blocks(_rows(sample), n_resamples=n_resamples, rng=rng).T, strict=True))
+    """Draw units of a group with replacement, each kind for itself."""
+    rows = np.stack([sample.sums[name] for name in SUMS], axis=1)
+    drawn = [
+        resample_blocks(rows[sample.is_image == kind], n_resamples=n_resamples, rng=rng)
+        for kind in (False, True)
+    ]
+    return dict(zip(SUMS, np.sum(drawn, axis=0).T, strict=True))
 
 
-def _rows(sample: _Sample) -> FloatArray:
-    """Return the sums of a group as an array, (units, sums)."""
-    return np.stack([sample.sums[name] for name in SUMS], axis=1)
+def _totals(sample: _Sample) -> dict[str, np.float64]:
+    """Add up all units of a group."""
+    return {name: each.sum() for name, each in sample.sums.items()}
 
 
-def _half_width(
-    statistic: Statistic,
-    samples: Sequence[_Sample],
-    resampled: Sequence[Mapping[str, FloatArray]],
-    level: float,
-) -> float:
-    """Half-width of Welch's interval of a difference; NaN where a group has fewer than two units."""
-    variances, freedoms = [], []
-    for sample, drawn in zip(samples, resampled, strict=True):
-        n = int((sample.sums[statistic.count] > 0).sum())
-        values = statistic(drawn)
-        values = values[np.isfinite(values)]
-        if n < 2 or len(values) < 2:
-            return float("nan")
-        variances.append(float(values.var()) * n / (n - 1))
-        freedoms.append(n - 1)
-    total = sum(variances)
-    if total == 0:
-        return 0.0
-    freedom = total**2 / sum(each**2 / n for each, n in zip(variances, freedoms, strict=True))
-    return float(stdtrit(freedom, (1 + level) / 2) * np.sqrt(total))
+def _difference_interval(
+    name: str, samples: Sequence[_Sample], resampled: Sequence[Mapping[str, FloatArray]], level: float
+) -> tuple[float, float]:
+    """Bounds of a difference, from the interval of either value; NaN where one has fewer than two units."""
+    statistic = ALL_STATISTICS[name]
+    n_units = [int((sample.sums[statistic.count] > 0).sum()) for sample in samples]
+    if min(n_units) < 2:
+        return np.nan, np.nan
+    values = [float(statistic(_totals(sample))) for sample in samples]
+    drawn = [statistic(each) for each in resampled]
+    reach = stdtrit(_freedom(drawn, n_units), (1 + level) / 2)
+    bounds = []
+    for sample, value, own, n in zip(samples, values, drawn, n_units, strict=True):
+        # The level at which Student's interval of this group alone has the reach of Welch's.
+        own_level = float(2 * stdtr(n - 1, reach) - 1)
+        total = _totals(sample)
+        if isinstance(statistic, Share):
+            n_items = float(total[statistic.items or statistic.count])
+            low, high = share_interval(value, own, n_items=n_items, level=own_level, n_blocks=n)
+        else:
+            low, high = bootstrap_interval(value, own, level=own_level, n_blocks=n)
+        if name in _RARE and value == 0:
+            low, high = 0.0, float(-np.log((1 - level) / 2) / total[statistic.count])
+        bounds.append((low, high))
+    (a, b), ((a_low, a_high), (b_low, b_high)) = values, bounds
+    return float(a - b - np.hypot(a - a_low, b_high - b)), float(a - b + np.hypot(a_high - a, b - b_low))
 
 
-def _permutations(
-    is_first: BoolArray, n_permutations: int, rng: np.random.Generator
-) -> tuple[BoolArray, bool]:
-    """Return all ways to draw as many units as the first group has, or some at random; and whether all."""
-    n, k = len(is_first), int(is_first.sum())
-    if comb(n, k) <= n_permutations:
-        chosen = np.zeros((comb(n, k), n), dtype=bool)
-        for row, members in zip(chosen, _choices(n, k), strict=True):
-            row[members] = True
-        return chosen, True
-    return np.array([rng.permutation(is_first) for _ in range(n_permutations)]), False
+def _freedom(drawn: Sequence[FloatArray], n_units: Sequence[int]) -> float:
+    """Welch's degrees of freedom of a difference."""
+    variances = [np.nanvar(each) / (n - 1) * n for each, n in zip(drawn, n_units, strict=True)]
+    if not sum(variances) > 0:
+        return float(sum(n_units) - 2)
+    return float(sum(variances) ** 2 / sum(v**2 / (n - 1) for v, n in zip(variances, n_units, strict=True)))
 
 
-def _choices(n: int, k: int) -> Iterator[IntArray]:
-    """Yield all choices of k among n."""
-    for members in combinations(range(n), k):
-        yield np.array(members, dtype=np.int64)
+class _Permutations:
+    """Units dealt out anew to two groups of the same sizes, each kind of unit for itself."""
+
+    def __init__(
+        self, is_first: BoolArray, kinds: BoolArray, n_permutations: int, rng: np.random.Generator
+    ) -> None:
+        self.is_first = is_first
+        n, k = len(is_first), int(is_first.sum())
+        self.is_exact = len(np.unique(kinds)) == 1 and comb(n, k) <= n_permutations
+        if self.is_exact:
+            self.permuted = _all_choices(n, k)
+            return
+        self.permuted = np.empty((n_permutations, n), dtype=bool)
+        for kind in np.unique(kinds):
+            own = np.flatnonzero(kinds == kind)
+            self.permuted[:, own] = rng.permuted(np.tile(is_first[own], (n_permutations, 1)), axis=1)
+
+    def p_value(self, statistic: Statistic, sums: Mapping[str, FloatArray]) -> float:
+        """Share of permutations whose groups differ at least as much, in standard errors."""
+        units = {name: sums[name] for name in _columns(statistic)}
+        is_used = np.any([each != 0 for each in units.values()], axis=0)
+        units = {name: each[is_used] for name, each in units.items()}
+        seen = _studentised(statistic, units, self.is_first[None, is_used])[0]
+        size = max(1, _WEIGHTS // max(1, int(is_used.sum())))
+        parts = [
+            _studentised(statistic, units, self.permuted[start : start + size][:, is_used])
+            for start in range(0, len(self.permuted), size)
+        ]
+        return _p_value(abs(seen), np.abs(np.concatenate(parts)), is_exact=self.is_exact)
+
+
+def _studentised(statistic: Statistic, units: Mapping[str, FloatArray], chosen: BoolArray) -> FloatArray:
+    """Difference between the chosen units and the others over its standard error, one for each choice."""
+    rows = np.stack(list(units.values()), axis=1)
+    first, second = np.triu_indices(rows.shape[1])
+    added = np.column_stack([rows, units[statistic.count] > 0, rows[:, first] * rows[:, second]])
+    sums = chosen.astype(np.float64) @ added
+    (one, one_variance), (other, other_variance) = (
+        _value_and_variance(statistic, list(units), each) for each in (sums, added.sum(axis=0) - sums)
+    )
+    difference = one - other
+    # Equal to rounding is equal: without any error that would be an infinite difference.
+    difference[np.abs(difference) <= 1e-12 * np.abs(one)] = 0
+    error = np.sqrt(one_variance + other_variance)
+    infinite = np.where(difference == 0, 0.0, np.copysign(np.inf, difference))
+    result = np.divide(difference, error, out=infinite, where=error > 0)
+    return np.where(np.isfinite(difference + error), result, np.nan)
+
+
+def _value_and_variance(
+    statistic: Statistic, names: Sequence[str], sums: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return a statistic and its variance, linearised in the sums: these, the units, and their products."""
+    k = len(names)
+    totals = dict(zip(names, sums[:, :k].T, strict=True))
+    slopes = _slopes(statistic, totals)
+    first, second = np.triu_indices(k)
+    twice = np.where(first == second, 1.0, 2.0)
+    squares = (slopes[:, first] * slopes[:, second] * twice * sums[:, k + 1 :]).sum(axis=1)
+    n = sums[:, k]
+    factor = np.divide(n, n - 1, out=np.full(len(n), np.nan), where=n > 1)
+    return statistic(totals), np.maximum(squares, 0) * factor
+
+
+def _slopes(statistic: Statistic, totals: Mapping[str, FloatArray]) -> FloatArray:
+    """How much a statistic changes with each of its sums, (choices, sums)."""
+    largest = np.max([np.abs(each) for each in totals.values()], axis=0)
+    slopes = []
+    for name, total in totals.items():
+        step = _STEP * np.where(total != 0, np.abs(total), largest)
+        ahead, behind = (statistic({**totals, name: total + sign * step}) for sign in (1, -1))
+        slopes.append(np.divide(ahead - behind, 2 * step, out=np.zeros(len(step)), where=step > 0))
+    return np.stack(slopes, axis=1)
+
+
+def _columns(statistic: Statistic) -> list[str]:
+    """Names of the sums that a statistic depends on."""
+    return sorted({value for value in vars(statistic).values() if value in SUMS})
+
+
+def _all_choices(n: int, k: int) -> BoolArray:
+    """All choices of k among n, (choices, n)."""
+    chosen = np.zeros((comb(n, k), n), dtype=bool)
+    for row, members in zip(chosen, combinations(range(n), k), strict=True):
+        row[list(members)] = True
+    return chosen
 
 
 def _p_value(seen: float, permuted: FloatArray, *, is_exact: bool) -> float:
     """Share of permutations that differ at least as much; the seen one is one of them."""
-    known = permuted[np.isfinite(permuted)]
-    if not np.isfinite(seen) or len(known) == 0:
+    known = permuted[~np.isnan(permuted)]
+    if np.isnan(seen) or len(known) == 0:
         return float("nan")
     n_as_large = int((known >= seen * (1 - 1e-9)).sum())
     return n_as_large / len(known) if is_exact else (n_as_large + 1) / (len(known) + 1)

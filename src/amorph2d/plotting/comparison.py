@@ -46,6 +46,7 @@ def overlaid_plot(values: Mapping[str, FloatArray], *, quantity: str, unit: str)
             )
         )
     style(figure, title=f"{quantity} of the groups", x=f"{quantity} [{unit}]", y=f"Density [1/{unit}]")
+    figure.update_layout(showlegend=True)
     return figure
 
 
@@ -84,6 +85,7 @@ def group_rings_plot(comparison: pd.DataFrame, literature: Iterable[LiteratureVa
             )  # fmt: skip
     style(figure, title="Ring sizes of the groups", x="Atoms in the ring", y="Share of rings [%]")
     figure.update_xaxes(type="category")
+    figure.update_layout(showlegend=True)
     return figure
 
 
