@@ -184,7 +184,9 @@ def compare_sides(counts, **changes):
 def scattered(rng, *, scatter, n_blocks=9):
     own = 1.42 + rng.normal(0, scatter)
     n = rng.poisson(60, n_blocks).astype(float)
-    return pd.DataFrame({"bonds": n, "length": n * own, "length_squared": n * own**2})
+    numbers = np.arange(n_blocks)
+    blocks = {"block": numbers, "wide": numbers}
+    return pd.DataFrame(blocks | {"bonds": n, "length": n * own, "length_squared": n * own**2})
 
 
 def test_groups_that_scatter_differently_differ_as_often_as_stated():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from amorph2d.measures.intervals import bootstrap_interval, resample_blocks, share_interval
+from amorph2d.measures.intervals import Finer, bootstrap_interval, resample_blocks, share_interval
 
 N_BLOCKS, PER_BLOCK, N_SETS, N_RESAMPLES = 16, 40, 300, 400
 
@@ -148,3 +148,62 @@ def test_resampling_nothing():
     )
     with pytest.raises(ValueError, match=r"sums must have the shape \(blocks, K\), got \(4,\)"):
         resample_blocks(np.zeros(4), n_resamples=5, rng=np.random.default_rng(0))
+
+
+def fields(kind, n=12, n_sets=200):
+    """Values of blocks of 2n × 2n in windows, (sets, rows, columns), with the mean 0."""
+    rng = np.random.default_rng(7)
+    size = 2 * n
+    if kind == "alike":  # each is the mean of 4 × 4 independent ones
+        white = rng.standard_normal((n_sets, size + 3, size + 3)).cumsum(axis=1).cumsum(axis=2)
+        padded = np.pad(white, ((0, 0), (1, 0), (1, 0)))
+        return padded[:, 4:, 4:] - padded[:, :-4, 4:] - padded[:, 4:, :-4] + padded[:, :-4, :-4]
+    # What one has too much its neighbours lack: sums over a window come from its rim alone.
+    along_y, along_x = rng.standard_normal((2, n_sets, size + 1, size + 1))
+    return np.diff(along_y, axis=1)[:, :, :-1] + np.diff(along_x, axis=2)[:, :-1]
+
+
+def field_interval(field, *, is_extrapolated):
+    n = len(field) // 2
+    rng = np.random.default_rng(0)
+    wide = field.reshape(n, 2, n, 2).mean(axis=(1, 3))
+    samples, halves = (
+        resample_blocks(each.reshape(-1, 1), n_resamples=N_RESAMPLES, rng=rng)[:, 0] / each.size
+        for each in (wide, field)
+    )
+    finer = Finer(halves, field.size, field.size) if is_extrapolated else None
+    return bootstrap_interval(field.mean(), samples, level=0.95, n_blocks=wide.size, finer=finer)
+
+
+def test_blocks_of_two_sizes_cover_where_neighbours_are_alike():
+    plain, extrapolated = (
+        coverage([field_interval(field, is_extrapolated=way) for field in fields("alike")], 0)
+        for way in (False, True)
+    )
+    assert plain < 0.87
+    assert extrapolated == pytest.approx(0.95, abs=0.04)
+
+
+def test_blocks_of_two_sizes_are_narrow_where_neighbours_make_up_for_each_other():
+    plain, extrapolated = (
+        np.array([field_interval(field, is_extrapolated=way) for field in fields("unlike")])
+        for way in (False, True)
+    )
+    assert coverage(plain, 0) == 1
+    assert coverage(extrapolated, 0) > 0.93
+    assert np.diff(extrapolated).mean() < 0.55 * np.diff(plain).mean()
+
+
+def test_independent_blocks_of_two_sizes_give_the_same():
+    field = np.random.default_rng(8).standard_normal((200, 200))
+    plain, extrapolated = (np.diff(field_interval(field, is_extrapolated=way))[0] for way in (False, True))
+    assert extrapolated == pytest.approx(plain, rel=0.1)
+
+
+def test_two_sizes_need_both():
+    samples = np.random.default_rng(9).standard_normal(100)
+    alone = bootstrap_interval(0.0, samples, level=0.95, n_blocks=9)
+    assert bootstrap_interval(0.0, samples, level=0.95, n_blocks=9, finer=Finer([], 9, 9)) == alone
+    same = Finer(np.zeros(100), 36, 36)  # nothing scatters in the narrow ones
+    assert np.diff(bootstrap_interval(0.0, samples, level=0.95, n_blocks=9, finer=same)) >= np.diff(alone)
+    assert np.isnan(bootstrap_interval(0.0, samples, level=0.95, n_blocks=1, finer=same)).all()

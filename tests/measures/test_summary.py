@@ -12,6 +12,7 @@ from strategies import BOND, honeycomb, make_sites, statistics_parameters
 
 PARAMETERS = statistics_parameters(intervals={"block": 8.0, "n_resamples": 200})
 INTERVALS: IntervalParameters = PARAMETERS.intervals
+MANY = INTERVALS.model_copy(update={"n_resamples": 2000})
 
 
 def count(sites, window, block=INTERVALS.block):
@@ -120,9 +121,11 @@ def test_blocks_add_up_to_the_whole():
     sites, window = sheet()
     fine, whole = count(sites, window), count(sites, window, block=1000)
     assert len(fine) > 6
-    assert len(whole) == 1
-    np.testing.assert_allclose(fine.sum(), whole.sum())
-    assert whole["area"][0] == pytest.approx(window.area)
+    assert len(whole) == 4  # quarters of one block
+    assert whole["wide"].nunique() == 1
+    sums = [table.drop(columns=["block", "wide"]).sum() for table in (fine, whole)]
+    np.testing.assert_allclose(*sums)
+    assert whole["area"].sum() == pytest.approx(window.area)
 
 
 def test_one_block_has_no_interval():
@@ -161,9 +164,41 @@ def test_pooled_row_is_that_of_all_items():
         np.average(each["ring_fraction_6"], weights=each["n_complete_rings"])
     )
     assert pooled["density"] == pytest.approx(each["n_atoms"].sum() / (2 * window.area + small.area))
-    alike = summary_table({"a": counts["b"], "b": counts["b"]}, INTERVALS, np.random.default_rng(0))
-    width = alike["density_high"] - alike["density_low"]
-    assert width.iloc[-1] / width.iloc[0] == pytest.approx(np.sqrt(0.5), abs=0.15)
+
+
+def even_blocks(rng, mean=1.4, scatter=0.01, n=64):
+    """Blocks of bonds, without anything that neighbours have in common, and their quarters."""
+    length = 10 * mean + 10 * rng.normal(0, scatter, 4 * n)
+    blocks = pd.DataFrame({"frame": np.int32(0), "block": np.arange(4 * n), "bonds": 10.0})
+    return blocks.assign(wide=blocks["block"] // 4, length=length)
+
+
+def test_intervals_of_pooled_micrographs_are_narrower():
+    rng = np.random.default_rng(3)
+    table = summary_table({"a": even_blocks(rng), "b": even_blocks(rng)}, MANY, rng)
+    width = table["bond_mean_high"] - table["bond_mean_low"]
+    assert width.iloc[-1] / width.iloc[:-1].mean() == pytest.approx(np.sqrt(0.5), abs=0.1)
+
+
+def test_frames_of_a_series_show_the_same_sheet_in_the_pooled_row():
+    rng = np.random.default_rng(4)
+    once = even_blocks(rng)
+    frames = [once.assign(frame=np.int32(frame)) for frame in range(6)]
+    table = summary_table({"a": pd.concat(frames, ignore_index=True)}, MANY, rng)
+    width = table["bond_mean_high"] - table["bond_mean_low"]
+    assert width.iloc[-1] / width.iloc[0] == pytest.approx(1, abs=0.1)
+
+
+def test_many_micrographs_are_drawn_whole():
+    # Each is even in itself, and differs from the others: blocks of it do not tell by how much.
+    rng = np.random.default_rng(5)
+    means = rng.normal(1.4, 0.01, 8)
+    counts = {str(number): even_blocks(rng, mean, scatter=1e-5) for number, mean in enumerate(means)}
+    few = summary_table(dict(list(counts.items())[:2]), MANY, rng).iloc[-1]
+    assert few["bond_mean_high"] - few["bond_mean_low"] < np.ptp(means[:2])
+    table = summary_table(counts, MANY, rng)
+    half = 2.365 * means.std(ddof=1) / np.sqrt(8)  # Student's t with 7 degrees of freedom
+    assert table["bond_mean_high"].iloc[-1] == pytest.approx(means.mean() + half, abs=0.1 * half)
 
 
 def test_same_seed_same_table():

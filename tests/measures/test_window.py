@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amorph2d.measures.mask_window import MaskWindow, observed_window
-from amorph2d.measures.window import RectangularWindow, analysable_window
+from amorph2d.measures.pair_distribution import pair_distribution
+from amorph2d.measures.window import PeriodicWindow, RectangularWindow, analysable_window
 
 OBLONG = RectangularWindow(-3.0, 20.0, 4.0, 23.0)
 L_SHAPE = np.zeros((30, 50), dtype=bool)
@@ -159,3 +160,19 @@ def test_pixels_that_fill_a_rectangle_are_one(sampling):
     counts[4, 6] = False
     assert isinstance(observed_window(counts, sampling), MaskWindow)
     assert observed_window(np.zeros((4, 5), bool), sampling).area == 0
+
+
+def test_periodic_window_goes_on():
+    window = PeriodicWindow(1.0, 2.0, 11.0, 8.0)
+    points = np.array([[1.5, 3.0], [21.5, 7.9], [6.0, -1.0]])
+    inside, around = window.images(points, 1.0)
+    np.testing.assert_allclose(inside, [[1.5, 3.0], [1.5, 7.9], [6.0, 5.0]])
+    assert sorted(around.round(9).tolist()) == [[1.5, 1.9], [11.5, 1.9], [11.5, 3.0], [11.5, 7.9]]
+    assert window.contains(points).all()
+    np.testing.assert_array_equal(window.set_covariance([0.0, 2.5]), [60.0, 60.0])
+
+
+def test_periodic_window_refuses_to_meet_itself():
+    window = PeriodicWindow(0.0, 0.0, 10.0, 6.0)
+    with pytest.raises(ValueError, match=r"half of the shorter side, 3\.0 Å, got 3\.1 Å"):
+        pair_distribution([[1.0, 1.0]], window, r_max=3.1, bin_width=0.1)

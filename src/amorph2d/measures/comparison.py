@@ -18,7 +18,7 @@ from amorph2d.measures.defects import DEFECT_STATISTICS
 from amorph2d.measures.dopants import DOPANT_STATISTICS
 from amorph2d.measures.intervals import bootstrap_interval, resample_blocks, share_interval
 from amorph2d.measures.statistics import Share, Statistic
-from amorph2d.measures.summary import ALL_STATISTICS, SUMS
+from amorph2d.measures.summary import ALL_STATISTICS, SUMS, block_labels
 
 COMPARISON_COLUMNS = {
     "statistic": "str",
@@ -249,11 +249,7 @@ def _sample(tables: Sequence[pd.DataFrame], *, is_between: bool) -> _Sample:
 def _blocks_of_all_frames(table: pd.DataFrame) -> FloatArray:
     """Add up each block over the frames of a series: they show the same atoms, (blocks, sums)."""
     sums = table.reindex(columns=SUMS, fill_value=0.0)
-    if "frame" not in table or table["frame"].nunique() < 2:
-        return sums.to_numpy(np.float64)
-    kind = (sums["area_shown"] > 0).rename("kind")
-    number = table.groupby([table["frame"], kind]).cumcount().rename("number")
-    return sums.groupby([kind, number]).sum().to_numpy(np.float64)
+    return sums.groupby(block_labels(table, "wide")).sum().to_numpy(np.float64)
 
 
 def _resample(sample: _Sample, n_resamples: int, rng: np.random.Generator) -> dict[str, FloatArray]:

@@ -67,7 +67,12 @@ class IntervalParameters(_Parameters):
     """Confidence intervals by resampling of blocks of the sheet."""
 
     level: float = Field(gt=0, lt=1, description="Share of intervals that cover the truth.")
-    block: float = Field(gt=0, description="Edge of a block, longer than structures are correlated [Å].")
+    block: float = Field(
+        gt=0, description="Edge of a block; its quarters are counted, and drawn besides it [Å]."
+    )
+    min_micrographs: int = Field(
+        ge=2, description="Micrographs from which on the pooled row draws these, not blocks of them."
+    )
     n_resamples: int = Field(ge=100, description="Bootstrap samples.")
     seed: int = Field(ge=0, description="Seed of the bootstrap samples.")
     noise: NoiseParameters = Field(description="How errors of position enter widths.")

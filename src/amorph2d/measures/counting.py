@@ -27,7 +27,7 @@ from amorph2d.measures.ring_pairs import complete_neighbours, ring_pairs_table
 from amorph2d.measures.shells import shells_table
 from amorph2d.measures.strain import strain_sums, strain_table
 from amorph2d.measures.structure_factor import structure_factor_table
-from amorph2d.measures.summary import count_in_blocks
+from amorph2d.measures.summary import PARTS, block_names, count_in_blocks
 from amorph2d.measures.tables import pdf_table
 from amorph2d.measures.window import Window
 from amorph2d.units import Sampling
@@ -232,8 +232,9 @@ def count_frame(tables: FrameTables, parameters: StatisticsParameters) -> pd.Dat
     Returns
     -------
     DataFrame
-        One row for each block, one column for each sum, and `frame`. Areas are counted in blocks of the whole
-        image, which have rows of their own.
+        One row for each block, one column for each sum, and `frame`, `block` and `wide` as of
+        `summary.count_in_blocks`. Areas are counted in blocks of the whole image, which have rows of their
+        own, with numbers below 0.
     """
     rings = weighted_rings(tables)
     block = parameters.intervals.block
@@ -246,7 +247,7 @@ def count_frame(tables: FrameTables, parameters: StatisticsParameters) -> pd.Dat
         block=block,
         weights=rings["weight"],
     )
-    grid = tables.window.blocks(block)
+    grid = tables.window.blocks(block, parts=PARTS)
     pairs, order = measure_order(tables, parameters)
     crystal = crystal_tables(tables, parameters)
     sums = order_sums(grid, rings, ring_pairs=pairs, ring_order=order)
@@ -274,12 +275,12 @@ def _count_areas(
     tables: FrameTables, mask: NDArray[np.uint8], parameters: StatisticsParameters
 ) -> pd.DataFrame:
     """Add up areas and pores in blocks of the whole image."""
-    grid = image_blocks(mask.shape, tables.sampling, block=parameters.intervals.block)
+    grid = image_blocks(mask.shape, tables.sampling, block=parameters.intervals.block, parts=PARTS)
     sums = area_sums(grid, mask, tables.sampling, tables.region)
     if tables.region is None:
         pores = pores_table(mask, tables.sampling, parameters.pores)
         sums |= pore_sums(grid, pores, mask, tables.sampling)
-    return pd.DataFrame(sums)
+    return pd.DataFrame(block_names(grid, of_image=True) | sums)
 
 
 def _boxes(tables: FrameTables) -> NDArray[np.float64]:

@@ -79,15 +79,15 @@ class MaskWindow:
         values = [_mean_on_circle(overlap, each / steps) for each in distances.ravel().tolist()]
         return np.reshape(values, distances.shape) * steps.prod()
 
-    def blocks(self, size: float) -> Blocks:
-        """Cut the bounding box of the mask into blocks with edges of about `size` [Å]."""
+    def blocks(self, size: float, *, parts: int = 1) -> Blocks:
+        """Cut the bounding box of the mask into blocks with edges of about `size` [Å], each into parts²."""
         bounds = _bounding_box(self.mask)
         if bounds is None:
-            return Blocks(np.zeros(2), np.full(2, size), (1, 1), np.zeros(1))
+            return Blocks(np.zeros(2), np.full(2, size / parts), (parts, parts), np.zeros(parts**2))
         steps = np.array(as_sampling(self.sampling))[::-1]
         low, high = np.array([[axis.start, axis.stop] for axis in bounds[::-1]]).T
         sides = (high - low) * steps
-        n_x, n_y = (int(n) for n in np.maximum(1, np.rint(sides / size)))
+        n_x, n_y = (int(n) * parts for n in np.maximum(1, np.rint(sides / size)))
         blocks = Blocks((low - 0.5) * steps, sides / (n_x, n_y), (n_x, n_y), np.zeros(n_x * n_y))
         column, row = (
             np.minimum((np.arange(n) + 0.5) * step // edge, parts - 1).astype(np.int64)

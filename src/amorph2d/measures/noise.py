@@ -20,7 +20,7 @@ from scipy.special import ndtri
 
 from amorph2d.arrays import BoolArray, FloatArray, IntArray, as_pairs, as_points
 from amorph2d.measures.config import NoiseParameters
-from amorph2d.measures.intervals import bootstrap_interval
+from amorph2d.measures.intervals import Finer, bootstrap_interval
 from amorph2d.measures.statistics import Ratio, Statistic, Sums
 from amorph2d.measures.tables import bonds_as_indices, find_sites, site_positions
 from amorph2d.measures.window import Blocks
@@ -150,7 +150,14 @@ class Deconvolved:
         return measured - Ratio(self.noise, self.count)(sums)
 
     def interval(
-        self, total: Sums, samples: Sums, *, level: float, n_blocks: int, parameters: NoiseParameters
+        self,
+        total: Sums,
+        samples: Sums,
+        *,
+        level: float,
+        n_blocks: int,
+        parameters: NoiseParameters,
+        finer: tuple[Sums, int, float] | None = None,
     ) -> tuple[float, float]:
         """Return the interval of the width.
 
@@ -167,6 +174,9 @@ class Deconvolved:
             Number of blocks.
         parameters
             `sigma_uncertainty` and that of the gain are used.
+        finer
+            Sums of bootstrap samples of blocks half as wide, their number, and that in one window, as in
+            `intervals.Finer`.
 
         Returns
         -------
@@ -174,7 +184,10 @@ class Deconvolved:
             Bounds, ≥ 0; NaN where fewer than two blocks or no samples are there.
         """
         variance, noise = float(self.variance(total)), float(Ratio(self.noise, self.count)(total))
-        bounds = bootstrap_interval(variance, self.variance(samples), level=level, n_blocks=n_blocks)
+        halved = None if finer is None else Finer(self.variance(finer[0]), *finer[1:])
+        bounds = bootstrap_interval(
+            variance, self.variance(samples), level=level, n_blocks=n_blocks, finer=halved
+        )
         gain = parameters.angle_gain_uncertainty if self.of_angles else parameters.length_gain_uncertainty
         errors = 2 * parameters.sigma_uncertainty * noise, 2 * gain * max(variance, 0.0)
         shift = float(np.hypot(*errors) * ndtri((1 + level) / 2))

@@ -11,7 +11,7 @@ from numba import njit
 from numpy.typing import ArrayLike
 
 from amorph2d.arrays import FloatArray, IntArray, as_points
-from amorph2d.measures.window import Window
+from amorph2d.measures.window import PeriodicWindow, Window
 
 _MOST_CELLS = 2000  # along x and y, that points are sorted into
 
@@ -63,9 +63,9 @@ def pair_distribution(
     positions
         Positions, (N, 2), x then y [Å]; those outside the window are left out.
     window
-        Where positions were observed.
+        Where positions were observed; of a `PeriodicWindow`, distances are those to the nearest image.
     r_max
-        Largest distance, > 0 [Å].
+        Largest distance, > 0 [Å]; at most half of the shorter side of a periodic window.
     bin_width
         Width of a bin, > 0 [Å]; narrowed so that a whole number of bins fits.
     edge_correction
@@ -79,7 +79,7 @@ def pair_distribution(
     Raises
     ------
     ValueError
-        If a shape is wrong, or `r_max` or `bin_width` is not positive.
+        If a shape is wrong, `r_max` or `bin_width` is not positive, or `r_max` is too large for the box.
 
     References
     ----------
@@ -92,7 +92,7 @@ def pair_distribution(
             raise ValueError(f"{name} must be > 0 Å, got {value}")
     points = points[window.contains(points)]
     edges = np.linspace(0, r_max, max(1, int(np.ceil(r_max / bin_width - 1e-9))) + 1)
-    n_pairs = _count_pairs(points, edges)
+    n_pairs = _count_with_images(points, window, edges)
     share = _share_of_pairs(window, edges, edge_correction)
     return PairDistribution(
         (edges[1:] + edges[:-1]) / 2, n_pairs, len(points) * (len(points) - 1) / 2 * share
@@ -132,6 +132,16 @@ def _share_of_pairs(window: Window, edges: FloatArray, edge_correction: bool) ->
     r = edges[:-1, None] + half * (1 + nodes)
     covariance = window.set_covariance(r) if edge_correction else window.area
     return (covariance * 2 * np.pi * r * weights * half).sum(axis=1) / window.area**2
+
+
+def _count_with_images(points: FloatArray, window: Window, edges: FloatArray) -> FloatArray:
+    """Count pairs of points by their distance, in a periodic window by that to the nearest image."""
+    if not isinstance(window, PeriodicWindow):
+        return _count_pairs(points, edges)
+    inside, around = window.images(points, float(edges[-1]))
+    together = _count_pairs(np.concatenate([inside, around]), edges) - _count_pairs(around, edges)
+    own = _count_pairs(inside, edges)
+    return own + (together - own) / 2  # a pair across a side is there from both of its ends
 
 
 def _count_pairs(points: FloatArray, edges: FloatArray) -> FloatArray:

@@ -142,7 +142,7 @@ def areal_shares(mask: NDArray[np.uint8], region: BoolArray | None = None) -> di
     return {name: float(numbers[k] / total) if total else float("nan") for name, k in _CLASSES.items()}
 
 
-def image_blocks(shape: tuple[int, int], sampling: Sampling, *, block: float) -> Blocks:
+def image_blocks(shape: tuple[int, int], sampling: Sampling, *, block: float, parts: int = 1) -> Blocks:
     """Cut a whole image into equal blocks, whatever its pixels show.
 
     Parameters
@@ -153,6 +153,8 @@ def image_blocks(shape: tuple[int, int], sampling: Sampling, *, block: float) ->
         Pixel size, one value or (y, x) [Å/px].
     block
         Edge of a block, about, > 0 [Å].
+    parts
+        Each is cut into parts × parts.
 
     Raises
     ------
@@ -162,7 +164,7 @@ def image_blocks(shape: tuple[int, int], sampling: Sampling, *, block: float) ->
     if not block > 0:
         raise ValueError(f"block must be > 0 Å, got {block}")
     window: RectangularWindow = analysable_window(shape, sampling, border=0.0)
-    return window.blocks(block)
+    return window.blocks(block, parts=parts)
 
 
 def area_sums(

@@ -8,18 +8,19 @@ pooled row.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from amorph2d.arrays import AnyArray, BoolArray, FloatArray
+from amorph2d.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from amorph2d.measures.config import IntervalParameters
 from amorph2d.measures.defects import DEFECT_STATISTICS
 from amorph2d.measures.dopants import DOPANT_STATISTICS
 from amorph2d.measures.grain_boundaries import GRAIN_STATISTICS
-from amorph2d.measures.intervals import bootstrap_interval, resample_blocks, share_interval
+from amorph2d.measures.intervals import Finer, bootstrap_interval, resample_blocks, share_interval
 from amorph2d.measures.noise import NOISE_STATISTIC_UNITS, NOISE_STATISTICS, Deconvolved
 from amorph2d.measures.order_sums import (
     ORDER_STATISTIC_UNITS,
@@ -35,6 +36,7 @@ from amorph2d.measures.statistics import (
     Ratio,
     Share,
     Statistic,
+    Sums,
     ring_class,
 )
 from amorph2d.measures.strain import SIGNED_STRAIN_STATISTICS, STRAIN_STATISTICS
@@ -80,6 +82,8 @@ UNITS = {
     "pore_area_mean": "Å²",
 }
 _SIGNED = {*SIGNED_ORDER_STATISTICS, *SIGNED_STRAIN_STATISTICS}
+_BLOCK_NAMES = ("block", "wide")
+PARTS = 2  # a block is counted in so many parts along either side
 _RARE: dict[str, Ratio] = {**DEFECT_STATISTICS, **DOPANT_STATISTICS, "pore_density": PORE_DENSITY}
 _USED = {
     column for use in ALL_STATISTICS.values() for column in vars(use).values() if isinstance(column, str)
@@ -109,7 +113,7 @@ def count_in_blocks(
     window
         The area in which atoms are analysable.
     block
-        Edge of a block, > 0 [Å].
+        Edge of a block, > 0 [Å]; counted are its quarters.
     weights
         Of each row of `rings`, as `ring_counts.ring_weights` gives them, so that large rings, which the edge
         of the window cuts more often, are not too few; 1 for all if None.
@@ -117,8 +121,9 @@ def count_in_blocks(
     Returns
     -------
     DataFrame
-        `frame` and one column for each sum; one row for each block of each frame. Sites without a row give
-        the blocks of an empty frame 0.
+        `frame`, `block` (number of the quarter), `wide` (of the block that it belongs to) and one column for
+        each sum; one row for each quarter of each frame. Sites without a row give the blocks of an empty
+        frame 0.
 
     Raises
     ------
@@ -127,13 +132,33 @@ def count_in_blocks(
     """
     if not block > 0:
         raise ValueError(f"block must be > 0 Å, got {block}")
-    grid = window.blocks(block)
+    grid = window.blocks(block, parts=PARTS)
     rings = rings.assign(weight=1.0 if weights is None else np.asarray(weights, dtype=np.float64))
     counted = [
-        {"frame": np.full(len(grid.areas), frame, np.int32), "area": grid.areas} | _count_frame(grid, *rows)
+        {"frame": np.full(len(grid.areas), frame, np.int32), **block_names(grid), "area": grid.areas}
+        | _count_frame(grid, *rows)
         for frame, *rows in split_frames(sites, bonds, angles, rings, at_least_one=True)
     ]
     return pd.concat([pd.DataFrame(sums) for sums in counted], ignore_index=True)
+
+
+def block_names(grid: Blocks, *, of_image: bool = False) -> dict[str, IntArray]:
+    """Return `block`, the number of each block of a grid, and `wide`, of the two by two that it is one of.
+
+    Parameters
+    ----------
+    grid
+        The blocks.
+    of_image
+        Blocks of the whole image, in which areas are counted: numbers from −1 down.
+    """
+    names = {"block": np.arange(len(grid.areas)), "wide": grid.fourfold}
+    return {name: -1 - each if of_image else each for name, each in names.items()}
+
+
+def block_labels(counts: pd.DataFrame, name: str) -> AnyArray:
+    """Return the column `name`, "block" or "wide", of counted blocks; each by itself where there is none."""
+    return counts[name].to_numpy() if name in counts else np.arange(len(counts))
 
 
 def summarise_blocks(
@@ -144,9 +169,11 @@ def summarise_blocks(
     Parameters
     ----------
     counts
-        Blocks of one frame, or of all that are pooled.
+        Blocks of one frame, or of all that are pooled, with `block` and `wide` as `count_in_blocks` gives
+        them, and `micrograph` if there are several. Blocks of one number show the same area, in the frames
+        of a series, and are drawn together. If there are `min_micrographs`, these are drawn, not blocks.
     intervals
-        Level and number of resamples.
+        Level, number of resamples, least number of micrographs.
     rng
         Source of randomness.
 
@@ -156,31 +183,15 @@ def summarise_blocks(
         Counts, the Euler characteristic (atoms − bonds + rings), and `name`, `name_low`, `name_high` for each
         statistic; NaN where nothing was counted, and bounds NaN where fewer than two blocks were.
     """
-    sums = counts.reindex(columns=SUMS, fill_value=0.0)  # what was not counted is not known
-    sums = sums[(sums != 0).any(axis=1)]
-    total = dict(zip(sums.columns, sums.to_numpy(np.float64).sum(axis=0), strict=True))
-    # Blocks of the whole image, in which areas are counted, are drawn for themselves.
-    is_image = sums["area_shown"].to_numpy() > 0
-    drawn = (sums[is_image == of_image].to_numpy(np.float64) for of_image in (False, True))
-    resampled = np.sum(
-        [resample_blocks(each, n_resamples=intervals.n_resamples, rng=rng) for each in drawn], axis=0
-    )
-    samples = dict(zip(sums.columns, resampled.T, strict=True))
-    found = {name: round(total[column]) for name, column in _COUNTS.items()}
+    drawn = _draw(counts, intervals, rng)
+    added = drawn.sums.to_numpy(np.float64).sum(axis=0)
+    total: dict[str, FloatArray | np.float64] = dict(zip(SUMS, added, strict=True))
+    found = {name: round(float(total[column])) for name, column in _COUNTS.items()}
     euler = euler_characteristic(found["n_atoms"], found["n_bonds"], found["n_complete_rings"])
-    row: dict[str, float] = found | {"euler_characteristic": euler}
+    row: dict[str, float] = {**found, "euler_characteristic": euler}
     for name, statistic in ALL_STATISTICS.items():
-        row[name] = estimate = float(statistic(total))
-        n_blocks = int((sums[statistic.count] > 0).sum())
-        interval: Callable[..., tuple[float, float]] = bootstrap_interval
-        if isinstance(statistic, Share):
-            interval = partial(share_interval, n_items=total[statistic.items or statistic.count])
-        if isinstance(statistic, Deconvolved):
-            low, high = statistic.interval(
-                total, samples, level=intervals.level, n_blocks=n_blocks, parameters=intervals.noise
-            )
-        else:
-            low, high = interval(estimate, statistic(samples), level=intervals.level, n_blocks=n_blocks)
+        row[name] = float(statistic(total))
+        low, high = _interval(statistic, total, drawn, intervals)
         if name in _RARE and total[_RARE[name].total] == 0 < total[statistic.count]:
             # None in this area: the largest density at which that is not too unlikely (Garwood,
             # Biometrika 28, 437 (1936)).
@@ -188,6 +199,32 @@ def summarise_blocks(
         row[f"{name}_low"] = low if name in _SIGNED else float(np.maximum(low, 0))
         row[f"{name}_high"] = high
     return row
+
+
+def _interval(
+    statistic: Statistic, total: Sums, drawn: _Drawn, intervals: IntervalParameters
+) -> tuple[float, float]:
+    """Return the bounds of a statistic of drawn units."""
+    n_units = int((drawn.sums[statistic.count] > 0).sum())
+    finer = None
+    if drawn.finer is not None and drawn.n_windows:
+        n_finer = int((drawn.finer_sums[statistic.count] > 0).sum())
+        finer = (drawn.finer, n_finer, n_finer / drawn.n_windows)
+    if isinstance(statistic, Deconvolved):
+        return statistic.interval(
+            total,
+            drawn.samples,
+            level=intervals.level,
+            n_blocks=n_units,
+            parameters=intervals.noise,
+            finer=finer,
+        )
+    halved = None if finer is None else Finer(statistic(finer[0]), *finer[1:])
+    interval: Callable[..., tuple[float, float]] = bootstrap_interval
+    if isinstance(statistic, Share):
+        interval = partial(share_interval, n_items=float(total[statistic.items or statistic.count]))
+    samples = statistic(drawn.samples)
+    return interval(float(statistic(total)), samples, level=intervals.level, n_blocks=n_units, finer=halved)
 
 
 def summary_table(
@@ -213,7 +250,9 @@ def summary_table(
     rows = {
         (name, frame): blocks for name, table in counts.items() for frame, blocks in by_frame(table).items()
     }
-    rows[POOLED, -1] = pd.concat(list(counts.values())) if counts else pd.DataFrame(columns=SUMS, dtype=float)
+    named = [table.assign(micrograph=name) for name, table in counts.items()]
+    nothing = pd.DataFrame(columns=[*_BLOCK_NAMES, *SUMS], dtype=float)
+    rows[POOLED, -1] = pd.concat(named, ignore_index=True) if named else nothing
     children = rng.spawn(len(rows))
     table = pd.DataFrame(
         [
@@ -225,6 +264,49 @@ def summary_table(
         f"{name}{end}": unit for name, unit in UNITS.items() for end in ("", "_low", "_high")
     }
     return table
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """Units that are drawn, their sums, and those of bootstrap samples of them and of their quarters."""
+
+    sums: pd.DataFrame
+    samples: Mapping[str, FloatArray]
+    finer_sums: pd.DataFrame
+    finer: Mapping[str, FloatArray] | None
+    n_windows: int
+
+
+def _draw(counts: pd.DataFrame, intervals: IntervalParameters, rng: np.random.Generator) -> _Drawn:
+    """Draw micrographs where there are enough, else blocks and their quarters."""
+    sums = counts.reindex(columns=SUMS, fill_value=0.0)  # what was not counted is not known
+    names = counts["micrograph"].to_numpy() if "micrograph" in counts else np.zeros(len(counts))
+    n_micrographs = len(pd.unique(names))
+    if n_micrographs >= intervals.min_micrographs:
+        units = _added(sums, [names])
+        return _Drawn(units, _resample(units, intervals, rng), units, None, n_micrographs)
+    blocks, quarters = (_added(sums, [names, block_labels(counts, name)]) for name in ("wide", "block"))
+    drawn = (_resample(units, intervals, rng) for units in (blocks, quarters))
+    return _Drawn(blocks, next(drawn), quarters, next(drawn), n_micrographs)
+
+
+def _added(sums: pd.DataFrame, labels: list[AnyArray]) -> pd.DataFrame:
+    """Add up what has the same labels, and leave out what is empty."""
+    units = sums.groupby(labels).sum()
+    return units[(units != 0).any(axis=1)]
+
+
+def _resample(
+    sums: pd.DataFrame, intervals: IntervalParameters, rng: np.random.Generator
+) -> dict[str, FloatArray]:
+    """Return the sums of bootstrap samples, by name."""
+    # Blocks of the whole image, in which areas are counted, are drawn for themselves.
+    is_image = (sums["area_shown"] > 0).to_numpy() & (sums["area"] == 0).to_numpy()
+    drawn = (sums[is_image == of_image].to_numpy(np.float64) for of_image in (False, True))
+    resampled = np.sum(
+        [resample_blocks(each, n_resamples=intervals.n_resamples, rng=rng) for each in drawn], axis=0
+    )
+    return dict(zip(sums.columns, resampled.T, strict=True))
 
 
 def _count_frame(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from amorph2d.arrays import BoolArray, FloatArray, IntArray, as_points
+from amorph2d.topology.periodic import pad_with_images
 from amorph2d.units import Sampling, as_sampling
 
 
@@ -39,6 +40,12 @@ class Blocks:
         column, row = np.clip(cell, 0, np.array(self.shape) - 1).T
         return column * self.shape[1] + row
 
+    @property
+    def fourfold(self) -> IntArray:
+        """The block of two by two of these that each belongs to, (blocks,); of one or two at odd ends."""
+        column, row = np.divmod(np.arange(len(self.areas)), self.shape[1])
+        return column // 2 * ((self.shape[1] + 1) // 2) + row // 2
+
 
 class Window(Protocol):
     """What a statistic needs to know about the observed area."""
@@ -53,8 +60,8 @@ class Window(Protocol):
     def set_covariance(self, r: ArrayLike) -> FloatArray:
         """Area of the overlap with the window shifted by r [Å], mean over all directions [Å²]."""
 
-    def blocks(self, size: float) -> Blocks:
-        """Cut the window into blocks with edges of about `size` [Å]."""
+    def blocks(self, size: float, *, parts: int = 1) -> Blocks:
+        """Cut the window into blocks with edges of about `size` [Å], and each into parts × parts."""
 
 
 @dataclass(frozen=True)
@@ -130,12 +137,49 @@ class RectangularWindow:
         squares = np.sin(stop) ** 2 - np.sin(start) ** 2
         return 2 / np.pi * (a * b * (stop - start) - b * r * sine + a * r * cosine + r**2 / 2 * squares)
 
-    def blocks(self, size: float) -> Blocks:
-        """Cut the window into equal blocks with edges of about `size` [Å]."""
-        n_x, n_y = np.maximum(1, np.rint(self.sides / size)).astype(int)
+    def blocks(self, size: float, *, parts: int = 1) -> Blocks:
+        """Cut the window into equal blocks with edges of about `size` [Å], and each into parts × parts."""
+        n_x, n_y = np.maximum(1, np.rint(self.sides / size)).astype(int) * parts
         areas = np.full(n_x * n_y, self.area / (n_x * n_y))
         edges = np.maximum(self.sides, 1e-9) / (n_x, n_y)  # an empty window has one block of no area
         return Blocks(np.array([self.x0, self.y0]), edges, (int(n_x), int(n_y)), areas)
+
+
+@dataclass(frozen=True)
+class PeriodicWindow(RectangularWindow):
+    """A rectangle that goes on beyond each side with what is at the opposite one: the box of a simulation."""
+
+    def contains(self, positions: ArrayLike) -> BoolArray:
+        """Tell that all positions, (N, 2) [Å], lie in the window, (N,): each has an image there."""
+        return np.ones(len(as_points(positions, "positions")), dtype=bool)
+
+    def set_covariance(self, r: ArrayLike) -> FloatArray:
+        """Area at every shift r [Å]: nothing is cut off [Å²]."""
+        return np.full(np.shape(r), self.area)
+
+    def images(self, positions: ArrayLike, reach: float) -> tuple[FloatArray, FloatArray]:
+        """Return the positions moved into the window, (N, 2), and their images around it, (M, 2) [Å].
+
+        Parameters
+        ----------
+        positions
+            Positions, (N, 2), x then y [Å].
+        reach
+            How far around the window images are wanted, from 0 to half of its shorter side [Å].
+
+        Raises
+        ------
+        ValueError
+            If `reach` is more: a position would meet itself, or two images of another.
+        """
+        if not 0 <= reach <= self.sides.min() / 2:
+            raise ValueError(
+                f"reach must be from 0 to half of the shorter side, {self.sides.min() / 2} Å, got {reach} Å"
+            )
+        points = as_points(positions, "positions")
+        together = pad_with_images(points - (self.x0, self.y0), self.sides, reach)[0]
+        together += (self.x0, self.y0)
+        return together[: len(points)], together[len(points) :]
 
 
 def analysable_window(shape: tuple[int, int], sampling: Sampling, *, border: float) -> RectangularWindow:
