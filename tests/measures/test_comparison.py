@@ -223,3 +223,15 @@ def test_frames_of_a_series_show_the_same_sheet():
     assert second["difference"] == pytest.approx(first["difference"])
     assert second["high"] - second["low"] == pytest.approx(first["high"] - first["low"], rel=1e-6)
     assert second["p_value"] == pytest.approx(first["p_value"])
+
+
+def test_both_values_have_intervals_and_units():
+    rng = np.random.default_rng(2)
+    row = compare_sides({f"{side}{k}": scattered(rng, scatter=0.01) for side in "ab" for k in range(5)})
+    bond = row.loc["bond_mean"]
+    assert bond["unit"] == "Å"
+    for side in ("group", "reference"):
+        assert bond[f"low_{side}"] < bond[f"value_{side}"] < bond[f"high_{side}"]
+    # Independent groups of one size: the interval of the difference is about √2 times as wide.
+    widths = [bond[f"high_{side}"] - bond[f"low_{side}"] for side in ("group", "reference")]
+    assert bond["high"] - bond["low"] == pytest.approx(np.hypot(*widths), rel=0.25)

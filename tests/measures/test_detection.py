@@ -6,8 +6,8 @@ from amorph2d.measures.detection import (
     DETECTION_STATISTICS,
     DetectionParameters,
     detection_shift,
-    dropped_candidates,
-    expected_detection,
+    detection_table,
+    expected_false,
     extrapolate,
 )
 from amorph2d.measures.summary import count_in_blocks, summarise_blocks
@@ -16,7 +16,9 @@ from amorph2d.measures.window import RectangularWindow
 from strategies import honeycomb, make_sites, statistics_parameters
 
 STATISTICS = statistics_parameters(intervals={"n_resamples": 100})
-PARAMETERS = DetectionParameters(scales=(0.5, 1.0, 2.0), n_replicates=3, max_atoms=20_000)
+PARAMETERS = DetectionParameters(
+    missed_per_false=3.0, least_share=1e-6, scales=(0.5, 1.0, 2.0), n_replicates=3, max_atoms=20_000
+)
 MANY = PARAMETERS.model_copy(update={"n_replicates": 6})
 NOWHERE = np.empty((0, 2))
 
@@ -46,51 +48,48 @@ def shift(sites, window, missed=0.0, false=0.0, places=NOWHERE, parameters=PARAM
     )  # fmt: skip
 
 
-def test_expected_numbers_are_those_of_drawn_sites():
+def test_expected_number_is_that_of_drawn_sites():
     rng = np.random.default_rng(0)
-    kept, dropped = rng.beta(20, 1, 500), rng.beta(1, 8, 60)
-    detection = expected_detection(kept, dropped)
-    n_false = (rng.random((4000, 500)) > kept).sum(axis=1)
-    n_missed = (rng.random((4000, 60)) < dropped).sum(axis=1)
-    assert detection.n_false == pytest.approx(n_false.mean(), rel=0.02)
-    assert detection.n_missed == pytest.approx(n_missed.mean(), rel=0.02)
-    assert detection.n_false_error == pytest.approx(n_false.std(), rel=0.05)
-    assert detection.n_missed_error == pytest.approx(n_missed.std(), rel=0.05)
-    n_true = 500 - n_false
-    assert detection.precision == pytest.approx((n_true / 500).mean(), rel=0.001)
-    assert detection.precision_error == pytest.approx((n_true / 500).std(), rel=0.05)
-    recall = n_true / (n_true + n_missed)
-    assert detection.recall == pytest.approx(recall.mean(), rel=0.001)
-    assert detection.recall_error == pytest.approx(recall.std(), rel=0.05)
-    assert detection.missed_share == detection.n_missed / 500
-    assert detection.false_share == pytest.approx(1 - detection.precision)
-
-
-def test_sure_sites_and_none():
-    sure = expected_detection(np.ones(7), [])
-    assert (sure.precision, sure.recall, sure.precision_error, sure.recall_error) == (1, 1, 0, 0)
-    none = expected_detection([], [])
-    for name in ("precision", "recall", "precision_error", "recall_error", "missed_share", "false_share"):
-        assert np.isnan(getattr(none, name)), name
+    confidence = rng.beta(20, 1, 500)
+    n_false = (rng.random((4000, 500)) > confidence).sum(axis=1)
+    assert expected_false(confidence) == pytest.approx(n_false.mean(), rel=0.02)
+    assert expected_false(np.ones(7)) == expected_false([]) == 0
 
 
 @pytest.mark.parametrize("confidence", [[1.2], [-0.1], [np.nan]])
 def test_confidence_is_checked(confidence):
     with pytest.raises(ValueError, match="confidence must be from 0 to 1"):
-        expected_detection([0.5], confidence)
+        expected_false(confidence)
 
 
-def test_a_second_mark_of_an_atom_is_not_a_missed_one():
-    sites = make_sites([[0, 0], [5, 0]], [[2, 2]])
-    candidates = make_sites([[0, 0], [0.3, 0.1], [2, 2.1], [5, 0.4], [9, 9]], [[3, 3]])
-    assert dropped_candidates(sites, candidates, distance=0.5)[["x", "y"]].to_numpy().tolist() == [
-        [2, 2.1],
-        [9, 9],
-    ]
-    assert len(dropped_candidates(sites.iloc[:0], candidates, distance=0.5)) == 5
-    assert len(dropped_candidates(sites, candidates.iloc[:0], distance=0.5)) == 0
-    with pytest.raises(ValueError, match="distance must be ≥ 0 Å"):
-        dropped_candidates(sites, candidates, distance=-1.0)
+def test_table_of_a_frame():
+    found, window, _ = sheet(n_x=12, n_y=8)
+    statistics = statistics_parameters(detection=PARAMETERS.model_dump() | {"least_share": 0.01})
+    doubtful = found.assign(confidence=0.999)
+    table = detection_table(
+        doubtful, window.area, statistics=statistics, rng=np.random.default_rng(0), frame=3
+    ).set_index("statistic")
+    n_atoms = ((found["kind"] == "atom") & found["analysable"]).sum()
+    assert table.index.tolist() == list(DETECTION_STATISTICS)
+    assert table["frame"].eq(3).all()
+    assert table["n_atoms"].eq(n_atoms).all()
+    assert table["n_false"].to_numpy() == pytest.approx(n_atoms / 1000, rel=1e-3)
+    assert table["n_missed"].to_numpy() == pytest.approx(3 * n_atoms / 1000, rel=1e-3)
+    # Twice as much doubt moves twice as far, though either is less than an atom of this sheet.
+    twice = detection_table(
+        found.assign(confidence=0.998), window.area, statistics=statistics, rng=np.random.default_rng(0)
+    ).set_index("statistic")
+    assert table.loc["ring_fraction_6", "shift"] > 0
+    for name in ("ring_fraction_6", "coordination_mean"):
+        assert twice.loc[name, "shift"] == pytest.approx(2 * table.loc[name, "shift"], rel=0.3), name
+
+
+def test_table_of_a_frame_in_which_nothing_counts():
+    found, _, _ = sheet(n_x=5, n_y=4)
+    table = detection_table(
+        found.assign(analysable=False), 0.0, statistics=STATISTICS, rng=np.random.default_rng(0)
+    )
+    assert (table[["n_atoms", "n_false", "n_missed", "shift", "shift_error"]] == 0).all(axis=None)
 
 
 def test_extrapolation():

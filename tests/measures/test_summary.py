@@ -239,3 +239,34 @@ def test_what_was_not_seen_may_be_rare():
     assert row["defect_density_stone_wales_high"] == pytest.approx(3.689 / 1200, rel=1e-3)
     assert row["defect_density_vacancy"] == pytest.approx(3 / 1200)
     assert row["defect_density_vacancy_low"] < 3 / 1200 < row["defect_density_vacancy_high"]
+
+
+def test_missed_and_false_atoms_widen_intervals():
+    counts = {"a": count(*sheet(1)), "b": count(*sheet(2))}
+    rows = pd.DataFrame(
+        {
+            "frame": np.int32(0),
+            "statistic": ["ring_fraction_6", "density"],
+            "n_atoms": 300,
+            "n_false": 2.0,
+            "n_missed": 4.0,
+            "shift": [0.03, 0.0],
+            "shift_error": [0.04, 0.0],
+        }
+    )
+    surer = rows.assign(n_atoms=100, n_missed=1.0, shift=0.0, shift_error=0.0)
+    without, given = (
+        summary_table(counts, MANY, np.random.default_rng(0), detection=detection)
+        for detection in (None, {"a": rows, "b": surer})
+    )
+    assert without["n_missed_expected"].isna().all()
+    assert given["n_missed_expected"].tolist() == [4, 1, 5]
+    assert given["n_false_expected"].tolist() == [2, 2, 4]
+    np.testing.assert_allclose(given["ring_fraction_6"], without["ring_fraction_6"])
+    up, higher = (table["ring_fraction_6_high"] - table["ring_fraction_6"] for table in (without, given))
+    added = 1.95996 * np.array([0.05, 0, 0.05 * 300 / 400])  # of all frames: averaged by their atoms
+    np.testing.assert_allclose(
+        higher, np.minimum(np.hypot(up, added), 1 - given["ring_fraction_6"]), rtol=1e-4
+    )
+    np.testing.assert_allclose(given["density_low"], without["density_low"])
+    assert given["ring_fraction_6_high"].max() <= 1

@@ -25,7 +25,14 @@ def comparison():
         rows.append(("ring_fraction_uncorrected_6", group, "cold", 0.9, 0.1, 0.8, 0.7, 0.9, 0.1, 0.2))
         rows.append(("density", group, "cold", 0.4, 0.4, 0.0, 0.0, 0.0, 1.0, 1.0))
     table = pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS)[:10])
-    return table.assign(n_micrographs_group=3, n_micrographs_reference=3, test="between micrographs")
+    bounds = {
+        f"{bound}_{side}": table[f"value_{side}"] + add
+        for side in ("group", "reference")
+        for bound, add in (("low", -0.01), ("high", 0.03))
+    }
+    return table.assign(
+        n_micrographs_group=3, n_micrographs_reference=3, test="between micrographs", **bounds
+    )
 
 
 def test_shares_of_each_group_once_the_reference_first():
@@ -48,6 +55,9 @@ def test_rings_before_the_literature():
     assert [trace.name for trace in figure.data] == ["cold", "hot", "warm"]
     (band,) = figure.layout.shapes
     assert (band.y0, band.y1) == (40, 70)
+    for trace in figure.data:
+        np.testing.assert_allclose(trace.error_y.array, 3)
+        np.testing.assert_allclose(trace.error_y.arrayminus, 1)
     assert (band.x0 + band.x1) / 2 == 1  # hexagons are the second bar
 
 

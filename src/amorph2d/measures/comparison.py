@@ -18,7 +18,7 @@ from amorph2d.measures.defects import DEFECT_STATISTICS
 from amorph2d.measures.dopants import DOPANT_STATISTICS
 from amorph2d.measures.intervals import bootstrap_interval, resample_blocks, share_interval
 from amorph2d.measures.statistics import Share, Statistic
-from amorph2d.measures.summary import ALL_STATISTICS, SUMS, block_labels
+from amorph2d.measures.summary import ALL_STATISTICS, SUMS, UNITS, block_labels
 
 COMPARISON_COLUMNS = {
     "statistic": "str",
@@ -34,6 +34,11 @@ COMPARISON_COLUMNS = {
     "n_micrographs_group": "int64",
     "n_micrographs_reference": "int64",
     "test": "str",
+    "unit": "str",
+    "low_group": "float64",
+    "high_group": "float64",
+    "low_reference": "float64",
+    "high_reference": "float64",
 }
 BETWEEN, WITHIN = "between micrographs", "within micrographs"
 _BINS = 2000
@@ -87,11 +92,11 @@ def compare_groups(
     Returns
     -------
     DataFrame
-        `COMPARISON_COLUMNS`: of each statistic that either group has, both values, the difference (group −
-        reference) with its interval (Welch's from bootstrap errors; of shares from those of Wilson), the
-        p-value of a permutation test of the difference over its standard error, and the q-value over all
-        statistics of two groups. A permutation test of few units cannot give a small p-value: of three
-        against three the least is 0.1.
+        `COMPARISON_COLUMNS`: of each statistic that either group has, both values with their intervals, the
+        difference (group − reference) with its own (Welch's from bootstrap errors; of shares from those of
+        Wilson), the p-value of a permutation test of the difference over its standard error, and the q-value
+        over all statistics of two groups. A permutation test of few units cannot give a small p-value: of
+        three against three the least is 0.1.
 
     Raises
     ------
@@ -214,6 +219,10 @@ def _compare(
         if not np.isfinite(values).any():
             continue
         low, high = _difference_interval(name, samples, resampled, intervals.level)
+        of_group, of_reference = (
+            _interval(name, sample, statistic(own), intervals.level)
+            for sample, own in zip(samples, resampled, strict=True)
+        )
         rows.append(
             {
                 "statistic": name,
@@ -226,6 +235,11 @@ def _compare(
                 "n_micrographs_group": samples[0].n_micrographs,
                 "n_micrographs_reference": samples[1].n_micrographs,
                 "test": BETWEEN if is_between else WITHIN,
+                "unit": UNITS.get(name, ""),
+                "low_group": of_group[0],
+                "high_group": of_group[1],
+                "low_reference": of_reference[0],
+                "high_reference": of_reference[1],
             }
         )
     table = pd.DataFrame(rows)
@@ -278,21 +292,27 @@ def _difference_interval(
     values = [float(statistic(_totals(sample))) for sample in samples]
     drawn = [statistic(each) for each in resampled]
     reach = stdtrit(_freedom(drawn, n_units), (1 + level) / 2)
-    bounds = []
-    for sample, value, own, n in zip(samples, values, drawn, n_units, strict=True):
+    bounds = [
         # The level at which Student's interval of this group alone has the reach of Welch's.
-        own_level = float(2 * stdtr(n - 1, reach) - 1)
-        total = _totals(sample)
-        if isinstance(statistic, Share):
-            n_items = float(total[statistic.items or statistic.count])
-            low, high = share_interval(value, own, n_items=n_items, level=own_level, n_blocks=n)
-        else:
-            low, high = bootstrap_interval(value, own, level=own_level, n_blocks=n)
-        if name in _RARE and value == 0:
-            low, high = 0.0, float(-np.log((1 - level) / 2) / total[statistic.count])
-        bounds.append((low, high))
+        _interval(name, sample, own, float(2 * stdtr(n - 1, reach) - 1), rare_level=level)
+        for sample, own, n in zip(samples, drawn, n_units, strict=True)
+    ]
     (a, b), ((a_low, a_high), (b_low, b_high)) = values, bounds
     return float(a - b - np.hypot(a - a_low, b_high - b)), float(a - b + np.hypot(a_high - a, b - b_low))
+
+
+def _interval(
+    name: str, sample: _Sample, drawn: FloatArray, level: float, *, rare_level: float | None = None
+) -> tuple[float, float]:
+    """Bounds of the value of one group; `rare_level` is that of the bound of what was not seen."""
+    statistic, total = ALL_STATISTICS[name], _totals(sample)
+    value, n = float(statistic(total)), int((sample.sums[statistic.count] > 0).sum())
+    if name in _RARE and value == 0:
+        return 0.0, float(-np.log((1 - (rare_level or level)) / 2) / total[statistic.count])
+    if isinstance(statistic, Share):
+        n_items = float(total[statistic.items or statistic.count])
+        return share_interval(value, drawn, n_items=n_items, level=level, n_blocks=n)
+    return bootstrap_interval(value, drawn, level=level, n_blocks=n)
 
 
 def _freedom(drawn: Sequence[FloatArray], n_units: Sequence[int]) -> float:

@@ -240,6 +240,12 @@ class LiteratureValue(_Parameters):
 class DetectionParameters(_Parameters):
     """How statistics are followed back to where nothing is missed and nothing false."""
 
+    missed_per_false: float = Field(ge=0, description="Atoms missed for each that is expected to be false.")
+    least_share: float = Field(
+        gt=0,
+        lt=0.5,
+        description="Least share of the atoms that is taken away or added to see its effect.",
+    )
     scales: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         min_length=1, description="How many times the missed or false atoms there are, are added to them."
     )
@@ -262,6 +268,7 @@ class StatisticsParameters(_Parameters):
     strain: StrainParameters
     defects: DefectParameters
     dopants: DopantParameters
+    detection: DetectionParameters = Field(description="What missed and false atoms do.")
     pores: PoreParameters
     events: EventParameters
     film: FilmParameters

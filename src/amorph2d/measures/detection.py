@@ -1,6 +1,6 @@
 """What missed and false atoms do to statistics: how many there are, and how far they move each number.
 
-How many follows from the confidences, each the probability that a site is true. What they do is found by
+How many follows from the confidences, each the probability that an atom is true. What they do is found by
 making more of them: atoms are taken away, or false ones put in, at one half, one and two times the rate at
 which that has happened already; bonds and rings are made again each time; and what the statistics do is
 followed back to where nothing is missed and nothing false.
@@ -8,14 +8,12 @@ followed back to where nothing is missed and nothing false.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.spatial import KDTree
 
-from amorph2d.arrays import BoolArray, FloatArray, IntArray, as_points
+from amorph2d.arrays import FloatArray, IntArray, as_points
 from amorph2d.measures.config import DetectionParameters, StatisticsParameters
 from amorph2d.measures.statistics import STATISTICS
 from amorph2d.measures.summary import count_in_blocks
@@ -32,74 +30,24 @@ _NO_ANGLES = pd.DataFrame(
 )
 
 
-@dataclass(frozen=True)
-class Detection:
-    """How many sites are expected to be missed and false.
-
-    Attributes
-    ----------
-    n_found
-        Sites found.
-    n_false, n_missed
-        Expected numbers of false sites among them, and of true ones that are not.
-    n_false_error, n_missed_error
-        Their standard deviations.
-    """
-
-    n_found: int
-    n_false: float
-    n_missed: float
-    n_false_error: float
-    n_missed_error: float
-
-    @property
-    def precision(self) -> float:
-        """Expected share of true sites among those found; NaN if none was."""
-        return 1 - self.n_false / self.n_found if self.n_found else np.nan
-
-    @property
-    def recall(self) -> float:
-        """Expected share of true sites that were found; NaN if none is expected."""
-        n_true = self.n_found - self.n_false
-        return n_true / (n_true + self.n_missed) if n_true + self.n_missed > 0 else np.nan
-
-    @property
-    def precision_error(self) -> float:
-        """Standard deviation of the precision."""
-        return self.n_false_error / self.n_found if self.n_found else np.nan
-
-    @property
-    def recall_error(self) -> float:
-        """Standard deviation of the recall, to first order."""
-        n_true = self.n_found - self.n_false
-        if not n_true + self.n_missed > 0:
-            return np.nan
-        parts = np.hypot(self.n_missed * self.n_false_error, n_true * self.n_missed_error)
-        return float(parts / (n_true + self.n_missed) ** 2)
-
-    @property
-    def missed_share(self) -> float:
-        """Expected number of missed sites for each that is found; NaN if none was."""
-        return self.n_missed / self.n_found if self.n_found else np.nan
-
-    @property
-    def false_share(self) -> float:
-        """Expected share of false sites among those found; NaN if none was."""
-        return self.n_false / self.n_found if self.n_found else np.nan
+DETECTION_COLUMNS = {
+    "frame": "int32",
+    "statistic": "str",
+    "n_atoms": "int64",
+    "n_false": "float64",
+    "n_missed": "float64",
+    "shift": "float64",
+    "shift_error": "float64",
+}
 
 
-def expected_detection(confidence_kept: ArrayLike, confidence_dropped: ArrayLike) -> Detection:
-    """Return how many sites are missed and false, from calibrated confidences.
-
-    Each site is true with the probability of its confidence, by itself: the number of false ones is
-    Poisson-binomial, with the mean Σ (1 − c) and the variance Σ c (1 − c). True ones among those dropped, of
-    which there are Σ c, are missed. What is not even a candidate is not known of.
+def expected_false(confidence: ArrayLike) -> float:
+    """Return how many of some sites are false, from their calibrated confidences: Σ (1 − c).
 
     Parameters
     ----------
-    confidence_kept, confidence_dropped
-        Confidences, 0 to 1, of the sites that are kept, (N,), and of candidates that are not, (M,). A second
-        candidate of a site that is kept must not be among the latter.
+    confidence
+        Probability of each that it is true, 0 to 1, (N,).
 
     Raises
     ------
@@ -110,34 +58,65 @@ def expected_detection(confidence_kept: ArrayLike, confidence_dropped: ArrayLike
     ----------
     Le Cam, Pacific J. Math. 10, 1181 (1960): sums of independent trials with unequal probabilities.
     """
-    kept, dropped = (_as_confidence(values) for values in (confidence_kept, confidence_dropped))
-    errors = [float(np.sqrt((values * (1 - values)).sum())) for values in (kept, dropped)]
-    return Detection(len(kept), float((1 - kept).sum()), float(dropped.sum()), errors[0], errors[1])
+    values = np.asarray(confidence, dtype=np.float64).ravel()
+    if not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(f"confidence must be from 0 to 1, got {values.min()} to {values.max()}")
+    return float((1 - values).sum())
 
 
-def dropped_candidates(sites: pd.DataFrame, candidates: pd.DataFrame, *, distance: float) -> pd.DataFrame:
-    """Return the candidates for atoms that are none: those farther than `distance` [Å] from every atom kept.
+def detection_table(
+    sites: pd.DataFrame,
+    area: float,
+    *,
+    statistics: StatisticsParameters,
+    rng: np.random.Generator,
+    frame: int = 0,
+) -> pd.DataFrame:
+    """Say how many atoms of a frame are false and missed, and what that does to its statistics.
+
+    Atoms are missed where others are doubtful: `missed_per_false` of them for each that is false.
 
     Parameters
     ----------
-    sites, candidates
-        Tables of one frame, with `kind`, `x` and `y` [Å].
-    distance
-        Within which a candidate is another mark of the same atom, ≥ 0 [Å].
+    sites
+        Table of the frame.
+    area
+        Of the window in which its sites are analysable, ≥ 0 [Å²].
+    statistics
+        `bonds`, `rings` and `detection` are used.
+    rng
+        Source of randomness.
+    frame
+        Its number.
 
-    Raises
-    ------
-    ValueError
-        If the distance is negative.
+    Returns
+    -------
+    DataFrame
+        `DETECTION_COLUMNS`, a row for each of `DETECTION_STATISTICS`: what is to be added to it so that
+        nothing is missed and nothing false, and the standard deviation of that; 0 without any atom.
     """
-    if not distance >= 0:
-        raise ValueError(f"distance must be ≥ 0 Å, got {distance}")
-    others = candidates[candidates["kind"] == "atom"]
-    kept = site_positions(sites[sites["kind"] == "atom"])
-    if len(kept) == 0 or len(others) == 0:
-        return others
-    is_far: BoolArray = np.asarray(KDTree(kept).query(site_positions(others))[0]) > distance
-    return others.loc[is_far]
+    parameters = statistics.detection
+    atoms = sites[(sites["kind"] == "atom") & sites["analysable"]]
+    n_false = expected_false(atoms["confidence"])
+    n_missed = parameters.missed_per_false * n_false
+    shifts = dict.fromkeys(DETECTION_STATISTICS, (0.0, 0.0))
+    if len(atoms) and area > 0:
+        shares = (min(1.0, number / len(atoms)) for number in (n_missed, n_false))
+        shifts = detection_shift(
+            sites,
+            area=area,
+            missed_share=next(shares),
+            false_share=next(shares),
+            false_places=np.empty((0, 2)),
+            statistics=statistics,
+            parameters=parameters,
+            rng=rng,
+        )
+    table = pd.DataFrame(
+        [(name, *shift) for name, shift in shifts.items()], columns=["statistic", "shift", "shift_error"]
+    )
+    numbers = {"frame": frame, "n_atoms": len(atoms), "n_false": n_false, "n_missed": n_missed}
+    return table.assign(**numbers)[list(DETECTION_COLUMNS)].astype(DETECTION_COLUMNS)
 
 
 def detection_shift(
@@ -156,8 +135,9 @@ def detection_shift(
     Simulation and extrapolation: λ times as many atoms as are missed already are taken away, which leaves
     what would be found if 1 + λ times as many were missed. A parabola through the statistics at all λ, and
     through the one at λ = 0 exactly, gives what there would be at λ = −1, without any missed. False atoms
-    likewise. Atoms of little confidence are taken away first: they stand where others are missed. The bond
-    network and rings are made again from the atoms and the ring centres, which stay.
+    likewise. Where that is less than `least_share` of the atoms, λ is raised until it is as many. Atoms of
+    little confidence are taken away first: they stand where others are missed. The bond network and rings
+    are made again from the atoms and the ring centres, which stay.
 
     Parameters
     ----------
@@ -166,7 +146,7 @@ def detection_shift(
     area
         Of the window in which its sites are analysable, > 0 [Å²].
     missed_share, false_share
-        Missed and false atoms for each that is found, 0 to 1: see `expected_detection`.
+        Missed and false atoms for each that is found, 0 to 1.
     false_places
         Where false atoms may stand, such as rejected candidates, (P, 2), x then y [Å]; none: the centres of
         rings.
@@ -206,13 +186,13 @@ def detection_shift(
     shifts = np.zeros((2, parameters.n_replicates, len(DETECTION_STATISTICS)))
     for number, child in enumerate(rng.spawn(parameters.n_replicates)):
         if missed_share > 0:
-            order = _order_of_loss(part, child)
-            rounds = [study.without(order, scale * missed_share) for scale in parameters.scales]
-            shifts[0, number] = study.extrapolated(rounds, parameters.scales)
+            order, scales = _order_of_loss(part, child), _scales(missed_share, parameters)
+            rounds = [study.without(order, scale * missed_share) for scale in scales]
+            shifts[0, number] = study.extrapolated(rounds, scales)
         if false_share > 0 and len(places) and len(study.atoms):
-            order = child.permutation(len(places))
-            rounds = [study.with_false(places[order], scale * false_share) for scale in parameters.scales]
-            shifts[1, number] = study.extrapolated(rounds, parameters.scales)
+            order, scales = child.permutation(len(places)), _scales(false_share, parameters)
+            rounds = [study.with_false(places[order], scale * false_share) for scale in scales]
+            shifts[1, number] = study.extrapolated(rounds, scales)
     total = shifts.sum(axis=0)
     # A part scatters more than the whole, by as much as it is smaller.
     errors = total.std(axis=0, ddof=1) * np.sqrt(share_of_area)
@@ -236,6 +216,12 @@ def extrapolate(values: ArrayLike, scales: ArrayLike) -> FloatArray:
     powers = np.arange(1, min(len(np.unique(steps)), 2) + 1)
     fitted = np.linalg.lstsq(steps[:, None] ** powers, np.asarray(values, dtype=np.float64), rcond=None)[0]
     return np.asarray((-1.0) ** powers @ fitted)
+
+
+def _scales(share: float, parameters: DetectionParameters) -> FloatArray:
+    """Return how many times what is missed or false is added: so many that it is seen."""
+    scales = np.asarray(parameters.scales, dtype=np.float64)
+    return np.asarray(scales * max(1.0, parameters.least_share / (scales.min() * share)))
 
 
 class _Study:
@@ -271,7 +257,7 @@ class _Study:
         added["site"] = self.sites["site"].max() + 1 + np.arange(len(added))
         return self.evaluate(pd.concat([self.sites, added], ignore_index=True))
 
-    def extrapolated(self, rounds: list[FloatArray], scales: tuple[float, ...]) -> FloatArray:
+    def extrapolated(self, rounds: list[FloatArray], scales: FloatArray) -> FloatArray:
         """Return what is to be added to the statistics; 0 where they are not known."""
         return np.nan_to_num(extrapolate(np.nan_to_num(np.array(rounds) - self.given), scales))
 
@@ -299,11 +285,3 @@ def _part(sites: pd.DataFrame, max_atoms: int) -> tuple[pd.DataFrame, float]:
     part = sites[reach <= limit]
     n_counted = int((part["analysable"] & (part["kind"] == "atom")).sum())
     return part, n_counted / len(points)
-
-
-def _as_confidence(values: ArrayLike) -> FloatArray:
-    """Return confidences once they are in their bounds."""
-    confidence = np.asarray(values, dtype=np.float64).ravel()
-    if not ((confidence >= 0) & (confidence <= 1)).all():
-        raise ValueError(f"confidence must be from 0 to 1, got {confidence.min()} to {confidence.max()}")
-    return confidence

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from amorph2d.arrays import BoolArray, FloatArray
+from amorph2d.arrays import BoolArray, FloatArray, as_records
 from amorph2d.measures.comparison import COMPARISON_COLUMNS, compare_groups, distribution_distance
 from amorph2d.measures.config import StatisticsParameters
 
@@ -76,6 +76,29 @@ def compare_all(
             rows.append((quantity, group, reference, *found))
     distances = pd.DataFrame(rows, columns=list(DISTRIBUTION_COLUMNS)).astype(DISTRIBUTION_COLUMNS)
     return GroupComparison(comparison, distances, _join(lengths, groups), _join(angles, groups))
+
+
+def comparison_record(
+    found: GroupComparison, groups: Mapping[str, str], parameters: StatisticsParameters
+) -> dict[str, Any]:
+    """Return what was compared for JSON: the micrographs of each group, all rows, and the literature.
+
+    Parameters
+    ----------
+    found
+        As `compare_all` gives it.
+    groups
+        Group of each micrograph that has one.
+    parameters
+        `literature` is used.
+    """
+    names = dict.fromkeys(groups.values())
+    return {
+        "groups": {name: [stem for stem, group in groups.items() if group == name] for name in names},
+        "comparison": as_records(found.comparison),
+        "distribution_distances": as_records(found.distances),
+        "literature": [value.model_dump() for value in parameters.literature],
+    }
 
 
 def counted_values(sites: pd.DataFrame, bonds: pd.DataFrame, angles: pd.DataFrame) -> dict[str, FloatArray]:

@@ -14,6 +14,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.special import ndtri
 
 from amorph2d.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from amorph2d.measures.config import IntervalParameters
@@ -21,7 +22,7 @@ from amorph2d.measures.defects import DEFECT_STATISTICS
 from amorph2d.measures.dopants import DOPANT_STATISTICS
 from amorph2d.measures.grain_boundaries import GRAIN_STATISTICS
 from amorph2d.measures.intervals import Finer, bootstrap_interval, resample_blocks, share_interval
-from amorph2d.measures.noise import NOISE_STATISTIC_UNITS, NOISE_STATISTICS, Deconvolved
+from amorph2d.measures.noise import NOISE_STATISTIC_UNITS, NOISE_STATISTICS, Deconvolved, widen
 from amorph2d.measures.order_sums import (
     ORDER_STATISTIC_UNITS,
     ORDER_STATISTICS,
@@ -162,7 +163,11 @@ def block_labels(counts: pd.DataFrame, name: str) -> AnyArray:
 
 
 def summarise_blocks(
-    counts: pd.DataFrame, intervals: IntervalParameters, rng: np.random.Generator
+    counts: pd.DataFrame,
+    intervals: IntervalParameters,
+    rng: np.random.Generator,
+    *,
+    detection: pd.DataFrame | None = None,
 ) -> dict[str, float]:
     """Evaluate the statistics of counted blocks, each with the bounds of its interval.
 
@@ -176,19 +181,24 @@ def summarise_blocks(
         Level, number of resamples, least number of micrographs.
     rng
         Source of randomness.
+    detection
+        Of these frames, as `detection.detection_table` gives them: intervals are widened by how far missed
+        and false atoms are expected to move a statistic, as by a standard error of that size.
 
     Returns
     -------
     dict
-        Counts, the Euler characteristic (atoms − bonds + rings), and `name`, `name_low`, `name_high` for each
-        statistic; NaN where nothing was counted, and bounds NaN where fewer than two blocks were.
+        Counts, expected numbers of false and missed atoms (NaN without `detection`), the Euler characteristic
+        (atoms − bonds + rings), and `name`, `name_low`, `name_high` for each statistic; NaN where nothing was
+        counted, and bounds NaN where fewer than two blocks were.
     """
     drawn = _draw(counts, intervals, rng)
     added = drawn.sums.to_numpy(np.float64).sum(axis=0)
     total: dict[str, FloatArray | np.float64] = dict(zip(SUMS, added, strict=True))
     found = {name: round(float(total[column])) for name, column in _COUNTS.items()}
     euler = euler_characteristic(found["n_atoms"], found["n_bonds"], found["n_complete_rings"])
-    row: dict[str, float] = {**found, "euler_characteristic": euler}
+    numbers, shifts = _expected_errors(detection)
+    row: dict[str, float] = {**found, **numbers, "euler_characteristic": euler}
     for name, statistic in ALL_STATISTICS.items():
         row[name] = float(statistic(total))
         low, high = _interval(statistic, total, drawn, intervals)
@@ -196,9 +206,27 @@ def summarise_blocks(
             # None in this area: the largest density at which that is not too unlikely (Garwood,
             # Biometrika 28, 437 (1936)).
             high = float(-np.log((1 - intervals.level) / 2) / total[statistic.count])
+        if name in shifts:
+            reach = shifts[name] * float(ndtri((1 + intervals.level) / 2))
+            low, high = widen(low, high, row[name], reach)
         row[f"{name}_low"] = low if name in _SIGNED else float(np.maximum(low, 0))
-        row[f"{name}_high"] = high
+        row[f"{name}_high"] = float(np.minimum(high, 1)) if isinstance(statistic, Share) else high
     return row
+
+
+def _expected_errors(detection: pd.DataFrame | None) -> tuple[dict[str, float], dict[str, float]]:
+    """Return expected numbers of false and missed atoms, and how far they move each statistic.
+
+    Shifts of several frames are averaged by their atoms, not in quadrature: they have the same causes.
+    """
+    if detection is None or len(detection) == 0:
+        return dict.fromkeys(("n_false_expected", "n_missed_expected"), np.nan), {}
+    shift = np.hypot(detection["shift"], detection["shift_error"]) * detection["n_atoms"]
+    weighted = detection.assign(shift=shift).groupby("statistic")[["shift", "n_atoms", "n_false", "n_missed"]]
+    total = weighted.sum()
+    shifts = (total["shift"] / total["n_atoms"].clip(lower=1)).to_dict()
+    numbers = {f"{name}_expected": float(total[name].iloc[0]) for name in ("n_false", "n_missed")}
+    return numbers, {str(name): float(value) for name, value in shifts.items()}
 
 
 def _interval(
@@ -228,7 +256,11 @@ def _interval(
 
 
 def summary_table(
-    counts: Mapping[str, pd.DataFrame], intervals: IntervalParameters, rng: np.random.Generator
+    counts: Mapping[str, pd.DataFrame],
+    intervals: IntervalParameters,
+    rng: np.random.Generator,
+    *,
+    detection: Mapping[str, pd.DataFrame] | None = None,
 ) -> pd.DataFrame:
     """One row for each frame of each micrograph, and last the pooled row.
 
@@ -240,6 +272,8 @@ def summary_table(
         Level and number of resamples.
     rng
         Source of randomness; each row takes a child.
+    detection
+        What missed and false atoms do in each micrograph, by its name, as `detection.detection_table` says.
 
     Returns
     -------
@@ -253,10 +287,15 @@ def summary_table(
     named = [table.assign(micrograph=name) for name, table in counts.items()]
     nothing = pd.DataFrame(columns=[*_BLOCK_NAMES, *SUMS], dtype=float)
     rows[POOLED, -1] = pd.concat(named, ignore_index=True) if named else nothing
+    errors: dict[tuple[str, int], pd.DataFrame] = {}
+    if detection:
+        errors = {(name, frame): own for name in counts for frame, own in by_frame(detection[name]).items()}
+        errors[POOLED, -1] = pd.concat([detection[name] for name in counts], ignore_index=True)
     children = rng.spawn(len(rows))
     table = pd.DataFrame(
         [
-            {"micrograph": name, "frame": frame} | summarise_blocks(blocks, intervals, child)
+            {"micrograph": name, "frame": frame}
+            | summarise_blocks(blocks, intervals, child, detection=errors.get((name, frame)))
             for ((name, frame), blocks), child in zip(rows.items(), children, strict=True)
         ]
     ).astype({"frame": "int32"})

@@ -73,6 +73,14 @@ def group_rings_plot(comparison: pd.DataFrame, literature: Iterable[LiteratureVa
                 y=100 * own["share"],
                 name=str(own["group"].iloc[0]),
                 marker={"color": colour},
+                error_y={
+                    "type": "data",
+                    "symmetric": False,
+                    "color": INK,
+                    "thickness": 1,
+                    "array": 100 * (own["high"] - own["share"]),
+                    "arrayminus": 100 * (own["share"] - own["low"]),
+                },
             )
         )
     sizes = list(dict.fromkeys(shares["size"]))
@@ -123,13 +131,16 @@ def comparison_figure(
 
 
 def ring_shares(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Return `group`, `size` and `share` of the rings of each group, the reference first."""
+    """Return `group`, `size`, `share`, `low` and `high` of the rings of each group, the reference first."""
     rings = comparison[comparison["statistic"].str.startswith(_RING)]
     rings = rings[~rings["statistic"].str.contains("uncorrected")]
     sizes = rings["statistic"].str.removeprefix(_RING).str.removesuffix("_or_more").astype(int)
-    sides = (("reference", "value_reference"), ("group", "value_group"))
     parts = [
-        pd.DataFrame({"group": rings[name], "size": sizes, "share": rings[value]}) for name, value in sides
+        pd.DataFrame(
+            {"group": rings[side], "size": sizes, "share": rings[f"value_{side}"]}
+            | {bound: rings[f"{bound}_{side}"] for bound in ("low", "high")}
+        )
+        for side in ("reference", "group")
     ]
     return pd.concat(parts).drop_duplicates(["group", "size"], ignore_index=True)
 

@@ -37,6 +37,8 @@ VALUES: dict[str, Any] = {
     "largest_move": 0.5,
     "sigma_scale": 1.0,
     "sigma_floor": 0.0,
+    "doubt_scale": 1.0,
+    "doubt_power": 1.0,
 }
 
 

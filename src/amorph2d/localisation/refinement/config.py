@@ -53,3 +53,9 @@ class RefinementParameters(BaseModel):
     largest_move: float = Field(gt=0, description="Distance beyond which a fit is not believed [Å]")
     sigma_scale: float = Field(gt=0, description="Errors found on simulated images over those of the fit")
     sigma_floor: float = Field(ge=0, description="Error per axis that is always there, added in squares [Å]")
+    doubt_scale: float = Field(
+        gt=0,
+        le=1,
+        description="Probability that a fitted atom is false over the network's doubt^doubt_power",
+    )
+    doubt_power: float = Field(ge=1, description="Power of the network's doubt, 1 − confidence, in it")

@@ -333,6 +333,9 @@ def _assembled(
     table.loc[moved, "sigma"] = fit.sigma[old][is_good[old]].astype(np.float32)
     is_plain = table.loc[moved, "origin"].to_numpy() == NETWORK
     table.loc[moved[is_plain], "origin"] = REFINED
+    table.loc[moved[is_plain], "confidence"] = _confirmed(
+        table.loc[moved[is_plain], "confidence"], parameters
+    )
     first = int(table["site"].max()) + 1
     table = table.drop(index=atoms[rejected])
     added = _new_rows(table, first, fit, new, candidates)
@@ -355,6 +358,15 @@ def _with_errors(fit: Fitted, parameters: RefinementParameters) -> Fitted:
     """Return the fit with calibrated errors."""
     sigma = np.hypot(parameters.sigma_scale * fit.sigma, parameters.sigma_floor)
     return Fitted(fit.number, fit.positions, sigma, fit.amplitudes, fit.misfit, fit.weights)
+
+
+def _confirmed(confidence: pd.Series[float], parameters: RefinementParameters) -> Float32Array:
+    """Return the probability that atoms are true that the image confirms, from what the network says of them.
+
+    What contradicts the image is removed by now: of those left fewer are false.
+    """
+    doubt = (1 - confidence.to_numpy(np.float64)).clip(0, 1)
+    return np.asarray(1 - parameters.doubt_scale * doubt**parameters.doubt_power, dtype=np.float32)
 
 
 def _noise(kernel: Kernel) -> float:

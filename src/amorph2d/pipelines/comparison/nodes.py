@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from amorph2d.arrays import as_records
 from amorph2d.measures.config import StatisticsParameters
 from amorph2d.pipelines.comparison.results import FolderParameters
 from amorph2d.pipelines.types import Figure, PlotlyFigure
@@ -26,7 +25,7 @@ def compare_folders(
     Figure,
 ]:
     """Hold the micrographs of several folders of results against each other."""
-    from amorph2d.measures.grouped import compare_all
+    from amorph2d.measures.grouped import compare_all, comparison_record
     from amorph2d.measures.pair_distribution import pool_pair_distributions
     from amorph2d.pipelines.comparison.results import open_results
     from amorph2d.plotting.comparison import comparison_figure, group_rings_plot, overlaid_plot
@@ -41,16 +40,10 @@ def compare_folders(
         name: pool_pair_distributions([tables["pdf"][key]() for key in own]) for name, own in members.items()
     }
     printed = comparison_figure(found.lengths, found.angles, found.comparison, parameters.literature)
-    record = {
-        "groups": members,
-        "comparison": as_records(found.comparison),
-        "distribution_distances": as_records(found.distances),
-        "literature": [value.model_dump() for value in parameters.literature],
-    }
     return (
         found.comparison,
         found.distances,
-        record,
+        comparison_record(found, groups, parameters),
         overlaid_plot(found.lengths, quantity="Bond length", unit="Å"),
         overlaid_plot(found.angles, quantity="Bond angle", unit="°"),
         group_rings_plot(found.comparison, parameters.literature),

@@ -232,15 +232,39 @@ def count_blocks(
         yield {row["micrograph"]: pd.concat(parts, ignore_index=True)}
 
 
+def measure_detection(
+    calibration: pd.DataFrame, sites: Tables, windows: Masks, parameters: StatisticsParameters
+) -> Iterator[Table]:
+    """Find what missed and false atoms do to the statistics of each frame."""
+    from amorph2d.measures.detection import detection_table
+
+    yield {}
+    rng = np.random.default_rng(parameters.intervals.seed)
+    for row in _analysed(calibration):
+        found, used = sites[row["micrograph"]](), _scaled(parameters, row)
+        tables = [
+            detection_table(
+                _of_frame(found, frame), window.area, statistics=used, rng=rng.spawn(1)[0], frame=frame
+            )
+            for frame, window, _ in _windows(row, windows)
+        ]
+        yield {row["micrograph"]: pd.concat(tables, ignore_index=True)}
+
+
 def summarise(
-    calibration: pd.DataFrame, counts: Tables, parameters: StatisticsParameters
+    calibration: pd.DataFrame, counts: Tables, detection: Tables, parameters: StatisticsParameters
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Summarise each frame of each micrograph and all together, with intervals."""
     from amorph2d.measures.summary import summary_table
 
     stems = [row["micrograph"] for row in _analysed(calibration)]
     rng = np.random.default_rng(parameters.intervals.seed)
-    summary = summary_table({stem: counts[stem]() for stem in stems}, parameters.intervals, rng)
+    summary = summary_table(
+        {stem: counts[stem]() for stem in stems},
+        parameters.intervals,
+        rng,
+        detection={stem: detection[stem]() for stem in stems},
+    )
     return summary, as_records(summary)
 
 
@@ -252,9 +276,11 @@ def compare_groups(
     bonds: Tables,
     angles: Tables,
     parameters: StatisticsParameters,
-) -> tuple[pd.DataFrame, pd.DataFrame, PlotlyFigure, PlotlyFigure, PlotlyFigure, Figure, Figure]:
+) -> tuple[
+    pd.DataFrame, pd.DataFrame, dict[str, Any], PlotlyFigure, PlotlyFigure, PlotlyFigure, Figure, Figure
+]:
     """Hold groups of micrographs against each other, where there are any."""
-    from amorph2d.measures.grouped import compare_all
+    from amorph2d.measures.grouped import compare_all, comparison_record
     from amorph2d.micrographs.groups import assign_groups
     from amorph2d.plotting.comparison import comparison_figure, group_rings_plot, overlaid_plot
 
@@ -266,11 +292,13 @@ def compare_groups(
         found = compare_all(counts, (sites, bonds, angles), groups, parameters)
     except ValueError as error:  # the statistics of the micrographs are none the worse for it
         logger.warning("groups are not compared: %s", error)
-        found = compare_all(counts, (sites, bonds, angles), {}, parameters)
+        groups = {}
+        found = compare_all(counts, (sites, bonds, angles), groups, parameters)
     printed = comparison_figure(found.lengths, found.angles, found.comparison, parameters.literature)
     return (
         found.comparison,
         found.distances,
+        comparison_record(found, groups, parameters),
         overlaid_plot(found.lengths, quantity="Bond length", unit="Å"),
         overlaid_plot(found.angles, quantity="Bond angle", unit="°"),
         group_rings_plot(found.comparison, parameters.literature),
@@ -310,6 +338,7 @@ def summarise_regions(
     windows: Masks,
     masks: Masks,
     dopants: Tables,
+    detection: Tables,
     region: object,
     parameters: StatisticsParameters,
 ) -> pd.DataFrame:
@@ -333,7 +362,7 @@ def summarise_regions(
                 for frame, found in _frames(row, tables, windows, masks, dopants)
             ]
             counts[stem, name] = pd.concat(parts, ignore_index=True)
-    return _region_table(counts, parameters)
+    return _region_table(counts, detection, parameters)
 
 
 def _count_region(
@@ -355,14 +384,16 @@ def _count_region(
 
 
 def _region_table(
-    counts: Mapping[tuple[str, str], pd.DataFrame], parameters: StatisticsParameters
+    counts: Mapping[tuple[str, str], pd.DataFrame], detection: Tables, parameters: StatisticsParameters
 ) -> pd.DataFrame:
     """Summarise counted regions: one row for each frame of each."""
     from amorph2d.measures.summary import summary_table
 
     rng = np.random.default_rng(parameters.intervals.seed)
     tables = [
-        summary_table({stem: blocks}, parameters.intervals, child).iloc[:-1].assign(region=name)
+        summary_table({stem: blocks}, parameters.intervals, child, detection={stem: detection[stem]()})
+        .iloc[:-1]
+        .assign(region=name)
         for ((stem, name), blocks), child in zip(counts.items(), rng.spawn(len(counts)), strict=True)
     ]
     if not tables:

@@ -74,6 +74,7 @@ def create_pipeline(**_: object) -> Pipeline:
                 outputs=[
                     "group_comparison",
                     "group_distances",
+                    "group_comparison_json",
                     "group_lengths_plot",
                     "group_angles_plot",
                     "group_rings_plot",
@@ -83,8 +84,14 @@ def create_pipeline(**_: object) -> Pipeline:
                 name="compare_groups",
             ),
             node(
+                nodes.measure_detection,
+                inputs=["calibration", "sites", "windows", STATISTICS],
+                outputs="detection",
+                name="measure_detection",
+            ),
+            node(
                 nodes.summarise,
-                inputs=["calibration", "counts", STATISTICS],
+                inputs=["calibration", "counts", "detection", STATISTICS],
                 outputs=["summary", "summary_json"],
                 name="summarise",
             ),
@@ -101,6 +108,7 @@ def create_pipeline(**_: object) -> Pipeline:
                     "windows",
                     "masks",
                     "dopants",
+                    "detection",
                     "params:region",
                     STATISTICS,
                 ],
