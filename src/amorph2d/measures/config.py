@@ -241,6 +241,7 @@ class DetectionParameters(_Parameters):
     """How statistics are followed back to where nothing is missed and nothing false."""
 
     missed_per_false: float = Field(ge=0, description="Atoms missed for each that is expected to be false.")
+    displacement: float = Field(gt=0, description="Distance of a false atom from the true one beside it [Å].")
     least_share: float = Field(
         gt=0,
         lt=0.5,

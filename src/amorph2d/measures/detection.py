@@ -11,9 +11,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.spatial import KDTree
 
-from amorph2d.arrays import FloatArray, IntArray, as_points
+from amorph2d.arrays import FloatArray, IntArray
 from amorph2d.measures.config import DetectionParameters, StatisticsParameters
 from amorph2d.measures.statistics import STATISTICS
 from amorph2d.measures.summary import count_in_blocks
@@ -107,7 +106,6 @@ def detection_table(
             area=area,
             missed_share=next(shares),
             false_share=next(shares),
-            false_places=np.empty((0, 2)),
             statistics=statistics,
             parameters=parameters,
             rng=rng,
@@ -125,7 +123,6 @@ def detection_shift(
     area: float,
     missed_share: float,
     false_share: float,
-    false_places: ArrayLike,
     statistics: StatisticsParameters,
     parameters: DetectionParameters,
     rng: np.random.Generator,
@@ -135,9 +132,10 @@ def detection_shift(
     Simulation and extrapolation: λ times as many atoms as are missed already are taken away, which leaves
     what would be found if 1 + λ times as many were missed. A parabola through the statistics at all λ, and
     through the one at λ = 0 exactly, gives what there would be at λ = −1, without any missed. False atoms
-    likewise. Where that is less than `least_share` of the atoms, λ is raised until it is as many. Atoms of
-    little confidence are taken away first: they stand where others are missed. The bond network and rings
-    are made again from the atoms and the ring centres, which stay.
+    likewise: these stand beside the true place of one, as far as `displacement`. Where that is less than
+    `least_share` of the atoms, λ is raised until it is as many. Atoms of little confidence go first: they
+    stand where others are missed. The bond network and rings are made again from the atoms and the ring
+    centres, which stay.
 
     Parameters
     ----------
@@ -147,9 +145,6 @@ def detection_shift(
         Of the window in which its sites are analysable, > 0 [Å²].
     missed_share, false_share
         Missed and false atoms for each that is found, 0 to 1.
-    false_places
-        Where false atoms may stand, such as rejected candidates, (P, 2), x then y [Å]; none: the centres of
-        rings.
     statistics
         `bonds` and `rings` are used.
     parameters
@@ -179,9 +174,6 @@ def detection_shift(
         if not 0 <= share <= 1:
             raise ValueError(f"{name} must be from 0 to 1, got {share}")
     part, share_of_area = _part(sites, parameters.max_atoms)
-    places = as_points(false_places, "false_places")
-    if len(places) == 0:
-        places = site_positions(part[part["kind"] == "ring"])
     study = _Study(part, area * share_of_area, statistics)
     shifts = np.zeros((2, parameters.n_replicates, len(DETECTION_STATISTICS)))
     for number, child in enumerate(rng.spawn(parameters.n_replicates)):
@@ -189,9 +181,11 @@ def detection_shift(
             order, scales = _order_of_loss(part, child), _scales(missed_share, parameters)
             rounds = [study.without(order, scale * missed_share) for scale in scales]
             shifts[0, number] = study.extrapolated(rounds, scales)
-        if false_share > 0 and len(places) and len(study.atoms):
-            order, scales = child.permutation(len(places)), _scales(false_share, parameters)
-            rounds = [study.with_false(places[order], scale * false_share) for scale in scales]
+        if false_share > 0:
+            order, scales = _order_of_loss(part, child), _scales(false_share, parameters)
+            angle = child.uniform(0, 2 * np.pi, len(order))
+            moves = parameters.displacement * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+            rounds = [study.displaced(order, scale * false_share, moves) for scale in scales]
             shifts[1, number] = study.extrapolated(rounds, scales)
     total = shifts.sum(axis=0)
     # A part scatters more than the whole, by as much as it is smaller.
@@ -231,7 +225,6 @@ class _Study:
         self.sites = sites.assign(frame=np.int32(0)).reset_index(drop=True)
         self.area, self.statistics = area, statistics
         self.atoms = np.flatnonzero(self.sites["kind"] == "atom")
-        self.tree = KDTree(site_positions(self.sites.iloc[self.atoms]))
         self.given = self.evaluate(self.sites)
 
     def evaluate(self, sites: pd.DataFrame) -> FloatArray:
@@ -247,15 +240,13 @@ class _Study:
         n = round(share * len(self.atoms))
         return self.evaluate(self.sites.drop(index=self.atoms[order[:n]].tolist()))
 
-    def with_false(self, places: FloatArray, share: float) -> FloatArray:
-        """Return the statistics with atoms at the first places besides."""
+    def displaced(self, order: IntArray, share: float, moves: FloatArray) -> FloatArray:
+        """Return the statistics when the first atoms in an order stand elsewhere."""
         n = round(share * len(self.atoms))
-        # Each is a copy of the nearest atom, which tells whether it counts.
-        nearest = self.tree.query(places[:n])[1] if n else np.empty(0, np.int64)
-        added = self.sites.iloc[self.atoms[nearest]].copy()
-        added[["x", "y"]] = places[: len(added)]
-        added["site"] = self.sites["site"].max() + 1 + np.arange(len(added))
-        return self.evaluate(pd.concat([self.sites, added], ignore_index=True))
+        rows = self.atoms[order[:n]]
+        places = site_positions(self.sites).copy()
+        places[rows] += moves[:n]
+        return self.evaluate(self.sites.assign(x=places[:, 0], y=places[:, 1]))
 
     def extrapolated(self, rounds: list[FloatArray], scales: FloatArray) -> FloatArray:
         """Return what is to be added to the statistics; 0 where they are not known."""
