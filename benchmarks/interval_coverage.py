@@ -223,6 +223,7 @@ def summarise(sites: pd.DataFrame, counts: np.ndarray | None, rng: np.random.Gen
     """Return every statistic of a table of sites with its interval, as the project does."""
     from amorph2d.analysis.regions import COUNTED
     from amorph2d.measures.counting import FrameTables, count_frame
+    from amorph2d.measures.detection import detection_table
     from amorph2d.measures.mask_window import observed_window
     from amorph2d.measures.summary import summarise_blocks
     from amorph2d.measures.tables import angles_table, network_tables
@@ -239,7 +240,9 @@ def summarise(sites: pd.DataFrame, counts: np.ndarray | None, rng: np.random.Gen
     noise = NO_NOISE if counts is None else parameters.intervals.noise
     intervals = parameters.intervals.model_copy(update={"noise": noise})
     blocks = count_frame(tables, parameters.model_copy(update={"intervals": intervals}))
-    return summarise_blocks(blocks, intervals, rng)
+    first, second = rng.spawn(2)
+    detection = detection_table(sites, windows[0].area, statistics=parameters, rng=first)
+    return summarise_blocks(blocks, intervals, second, detection=detection)
 
 
 def judge(number: int, *, seed: int, folder: Path | None, true_only: bool) -> list[dict[str, Any]]:

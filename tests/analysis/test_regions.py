@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from amorph2d.analysis import regions
 from amorph2d.analysis.regions import analysable_region, in_region
 
 
@@ -59,3 +60,13 @@ def test_sites_count_on_pixels_that_count() -> None:
     sites = pd.DataFrame({"x": [1.5, 1.62, 1.63, -9.0, 0.0], "y": [2.0, 2.24, 2.0, 2.0, 0.0]})
     assert in_region(sites, region, (0.5, 0.25)).tolist() == [True, True, False, False, False]
     assert in_region(sites.iloc[:0], region, 0.5).tolist() == []
+
+
+def test_rows_at_once_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    mask = rng.choice(3, (61, 40), p=[0.3, 0.699, 0.001]).astype(np.uint8)
+    whole = analysable_region(mask, (0.5, 0.4), border=1.0, margin=2.0)
+    assert {*np.unique(whole)} == {0, 1, 2}
+    for rows in (1, 3, 7, 60):
+        monkeypatch.setattr(regions, "_ROWS_AT_ONCE", rows)
+        np.testing.assert_array_equal(analysable_region(mask, (0.5, 0.4), border=1.0, margin=2.0), whole)

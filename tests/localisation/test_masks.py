@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from amorph2d.localisation import masks
 from amorph2d.localisation.config import LocalisationParameters
 from amorph2d.localisation.masks import area_threshold, covered_pixels, segment
 
@@ -185,3 +186,21 @@ def test_the_located_network_shifts_what_is_vacuum(networks, truth, probability,
     assert set(mask[is_bright & (cover == 1)]) == {when_covered}
     assert set(mask[is_bright & (cover == 0)]) == {when_not}
     assert np.array_equal(mask[~is_bright], truth[~is_bright])
+
+
+def test_rows_at_once_do_not_change_what_is_covered(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    row, column, second = np.mgrid[:140, :24, :2].reshape(3, -1)  # graphene, a little disordered
+    atoms = np.stack([1.23 * (2 * column + row % 2), 2.13 * row + 1.42 * second], axis=1)
+    points = [atoms + rng.normal(0, 0.12, atoms.shape), atoms[second == 1] + (0, 1.42)]
+    holes = rng.uniform((0, 0), (60, 300), (12, 2))
+    radius = rng.uniform(3, 14, len(holes))
+    kept = [each[(np.linalg.norm(each[:, None] - holes, axis=2) > radius).all(axis=1)] for each in points]
+    places = {"shape": (1200, 240), "sampling": (0.25, 0.25), "bond_limits": (0.5, 1.9), "largest_ring": 12}
+    sites = pd.DataFrame(np.concatenate(kept), columns=["x", "y"])
+    sites["kind"] = np.repeat(["atom", "ring"], [len(each) for each in kept])
+    whole = covered_pixels(sites, **places)
+    assert 0.5 < whole.mean() < 0.95
+    for rows in (100, 333):
+        monkeypatch.setattr(masks, "_ROWS_AT_ONCE", rows)
+        np.testing.assert_array_equal(covered_pixels(sites, **places), whole)

@@ -11,6 +11,7 @@ from amorph2d.imaging.simulated import OTHER, VACUUM
 from amorph2d.units import Sampling, as_sampling, positions_to_pixels
 
 COUNTED, EMPTY = 1, 2
+_ROWS_AT_ONCE = 1024
 
 
 def analysable_region(
@@ -46,26 +47,37 @@ def analysable_region(
     ValueError
         If a width is negative or the region has another shape than the mask.
     """
-    from scipy.ndimage import maximum_filter
-
     steps = as_sampling(sampling)
     for name, value in (("border", border), ("margin", margin)):
         if not value >= 0:
             raise ValueError(f"{name} must be ≥ 0 Å, got {value}")
     if region is not None and region.shape != mask.shape:
         raise ValueError(f"region must have the shape of the mask, {mask.shape}, got {region.shape}")
-    counts = np.where(mask == VACUUM, EMPTY, COUNTED).astype(np.uint8)
-    is_other = mask == OTHER
-    if is_other.any():
-        reach = [2 * round(margin / step) + 1 for step in steps]
-        counts[maximum_filter(is_other, size=reach, mode="constant")] = 0
+    reach = round(margin / steps[0]), round(margin / steps[1])
+    counts = np.empty(mask.shape, dtype=np.uint8)
+    for start in range(0, mask.shape[0], _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        counts[rows] = np.where(mask[rows] == VACUUM, EMPTY, COUNTED)
+        counts[rows][_near_other(mask, rows, reach)] = 0
     for axis, step in enumerate(steps):
         # The outer edges of the outermost pixels lie half a pixel beyond their centres.
         n = max(int(np.ceil(border / step - 0.5)), 0)
         edge = np.moveaxis(counts, axis, 0)
         edge[:n] = 0
-        edge[edge.shape[0] - n :] = 0
+        edge[len(edge) - n :] = 0
     return counts if region is None else counts * region
+
+
+def _near_other(mask: NDArray[np.uint8], rows: slice, reach: tuple[int, int]) -> BoolArray:
+    """Say which pixels of some rows are within `reach`, rows and columns, of layers and contamination."""
+    from scipy.ndimage import maximum_filter
+
+    first = max(0, rows.start - reach[0])
+    is_other = mask[first : rows.stop + reach[0]] == OTHER
+    if is_other.any():
+        is_other = maximum_filter(is_other, size=[2 * n + 1 for n in reach], mode="constant")
+    n_rows = len(mask[rows])
+    return np.asarray(is_other[rows.start - first :][:n_rows])
 
 
 def in_region(sites: pd.DataFrame, counts: NDArray[np.uint8], sampling: Sampling) -> BoolArray:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from amorph2d.arrays import FloatArray
 from amorph2d.imaging.labels import region_mask
 from amorph2d.imaging.simulated import MONOLAYER, OTHER, VACUUM
 from amorph2d.localisation.areas import PixelMap, area_maps
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from amorph2d.learning.storage import TrainedNetwork
 
 COVERED, UNCOVERED = 0.9, 0.1  # probability above which pixels on and off the located network are vacuum
+_ROWS_AT_ONCE = 2048
+_RINGS_AROUND = 2  # of the circumference of the largest ring
 NETWORKS = {"pores": "vacuum", "monolayer": "monolayer"}  # task of each network, and the channel it decides
 
 
@@ -111,13 +114,36 @@ def covered_pixels(
         1 where covered, else 0, (rows, columns).
     """
     atoms, centres = (sites.loc[sites["kind"] == kind, ["x", "y"]].to_numpy() for kind in ("atom", "ring"))
+    cover = np.empty(shape, dtype=np.uint8)
+    # Beyond so far from a stripe nothing reaches into it, neither rings nor what their bonds depend on.
+    halo = _RINGS_AROUND * largest_ring * bond_limits[1]
+    for start in range(0, shape[0], _ROWS_AT_ONCE):
+        rows = slice(start, min(start + _ROWS_AT_ONCE, shape[0]))
+        low, high = rows.start * sampling[0] - halo, rows.stop * sampling[0] + halo
+        near = (points[(points[:, 1] >= low) & (points[:, 1] < high)] for points in (atoms, centres))
+        cover[rows] = _covered_stripe(
+            next(near), next(near), rows, shape[1], sampling, bond_limits, largest_ring
+        )
+    return cover
+
+
+def _covered_stripe(
+    atoms: FloatArray,
+    centres: FloatArray,
+    rows: slice,
+    n_columns: int,
+    sampling: tuple[float, float],
+    bond_limits: tuple[float, float],
+    largest_ring: int,
+) -> NDArray[np.uint8]:
+    """Say which pixels of some rows the bonds and rings of the sites around them cover."""
     bonds = delaunay_bonds(atoms, centres, limits=bond_limits)
     rings = planar_rings(atoms, bonds, max_size=largest_ring)
     step = float(np.sqrt(sampling[0] * sampling[1]))
-    points = positions_to_pixels(atoms, sampling)[:, ::-1] * step
+    points = (positions_to_pixels(atoms, sampling) - (rows.start, 0))[:, ::-1] * step
     offsets = np.concatenate([[0], np.cumsum(rings.sizes)]).astype(np.int64)
     return region_mask(
-        shape=shape,
+        shape=(rows.stop - rows.start, n_columns),
         sampling=step,
         atoms=points,
         bonds=bonds,
