@@ -93,17 +93,19 @@ def main() -> None:
 
     networks = Networks(**{task: load_network(NETWORKS / task) for task in TASKS})
     images = SimulatedSetDataset(filepath=str(arguments.folder)).load().split(arguments.split)
-    tables, n_true, n_missed = [], 0, 0
+    tables, rows = [], []
     for number in range(min(len(images), arguments.images)):
         if images[number].recipe["length_scale"] == 1:
-            table, own, missed = judged(images[number], networks, number)
+            table, n_true, n_missed = judged(images[number], networks, number)
             tables.append(table)
-            n_true, n_missed = n_true + own, n_missed + missed
+            rows.append({"number": number, "n_true": n_true, "n_missed": n_missed})
+    counts = pd.DataFrame(rows).set_index("number")
     atoms = pd.concat(tables, ignore_index=True)
     if arguments.out is not None:
         atoms.to_parquet(arguments.out)
     is_fitted = atoms["origin"] == "refined"
     n_false = int((~atoms["is_true"]).sum())
+    n_true, n_missed = counts[["n_true", "n_missed"]].sum()
     print(f"{len(tables)} images, {n_true} atoms; found {len(atoms)}, false {n_false}, missed {n_missed}")
     print("\nsigma")
     for name, part in (("fitted", atoms[is_fitted]), ("as the network found them", atoms[~is_fitted])):
@@ -121,8 +123,17 @@ def main() -> None:
     print(table.to_string())
     scale, power = best_doubt(1 - part["confidence"].to_numpy(float), part["is_true"].to_numpy())
     print(f"\ndoubt_scale {scale:.2f}, doubt_power {power:.1f}")
-    expected = (scale * (1 - part["confidence"]) ** power).sum() + (1 - atoms["confidence"][~is_fitted]).sum()
-    print(f"false {n_false}, expected {expected:.1f}; missed for each expected {n_missed / expected:.2f}")
+    # Of images that the fit could not be made of, the network's own confidences are all there is.
+    doubt = (1 - atoms["confidence"]).where(~is_fitted, scale * (1 - atoms["confidence"]) ** power)
+    of_image = pd.DataFrame({"expected": doubt, "false": ~atoms["is_true"], "fitted": is_fitted})
+    of_image = of_image.groupby(atoms["number"]).sum().join(counts, how="right").fillna(0)
+    for name, part in of_image.groupby(of_image["fitted"] > 0):
+        total = part[["false", "expected", "n_missed"]].sum()
+        print(
+            f"images {'with' if name else 'without'} a fit: false {total['false']:.0f}, "
+            f"expected {total['expected']:.1f}, missed {total['n_missed']:.0f}, "
+            f"{total['n_missed'] / total['expected']:.2f} for each expected"
+        )
 
 
 if __name__ == "__main__":

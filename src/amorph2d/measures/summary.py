@@ -14,7 +14,6 @@ from functools import partial
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.special import ndtri
 
 from amorph2d.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from amorph2d.measures.config import IntervalParameters
@@ -183,7 +182,7 @@ def summarise_blocks(
         Source of randomness.
     detection
         Of these frames, as `detection.detection_table` gives them: intervals are widened by how far missed
-        and false atoms are expected to move a statistic, as by a standard error of that size.
+        and false atoms are expected to move a statistic, in quadrature.
 
     Returns
     -------
@@ -207,8 +206,7 @@ def summarise_blocks(
             # Biometrika 28, 437 (1936)).
             high = float(-np.log((1 - intervals.level) / 2) / total[statistic.count])
         if name in shifts:
-            reach = shifts[name] * float(ndtri((1 + intervals.level) / 2))
-            low, high = widen(low, high, row[name], reach)
+            low, high = widen(low, high, row[name], shifts[name])
         row[f"{name}_low"] = low if name in _SIGNED else float(np.maximum(low, 0))
         row[f"{name}_high"] = float(np.minimum(high, 1)) if isinstance(statistic, Share) else high
     return row
