@@ -150,7 +150,7 @@ def test_resampling_nothing():
         resample_blocks(np.zeros(4), n_resamples=5, rng=np.random.default_rng(0))
 
 
-def fields(kind, n=12, n_sets=200):
+def fields(kind, n=12, n_sets=100):
     """Values of blocks of 2n × 2n in windows, (sets, rows, columns), with the mean 0."""
     rng = np.random.default_rng(7)
     size = 2 * n
