@@ -270,3 +270,9 @@ def test_missed_and_false_atoms_widen_intervals():
     )
     np.testing.assert_allclose(given["density_low"], without["density_low"])
     assert given["ring_fraction_6_high"].max() <= 1
+
+
+def test_what_is_alone_is_pooled_as_it_is():
+    table = summary_table({"a": count(*sheet())}, INTERVALS, np.random.default_rng(0))
+    alone, pooled = (row.drop(["micrograph", "frame"]) for _, row in table.iterrows())
+    pd.testing.assert_series_equal(alone, pooled, check_names=False)

@@ -279,23 +279,27 @@ def summary_table(
         `micrograph`, `frame` and all that `summarise_blocks` gives; "pooled" and −1 in the pooled row. Units
         by column stand in ``attrs["units"]``.
     """
-    rows = {
-        (name, frame): blocks for name, table in counts.items() for frame, blocks in by_frame(table).items()
+    blocks = {
+        (name, frame): rows for name, table in counts.items() for frame, rows in by_frame(table).items()
     }
-    named = [table.assign(micrograph=name) for name, table in counts.items()]
-    nothing = pd.DataFrame(columns=[*_BLOCK_NAMES, *SUMS], dtype=float)
-    rows[POOLED, -1] = pd.concat(named, ignore_index=True) if named else nothing
     errors: dict[tuple[str, int], pd.DataFrame] = {}
     if detection:
         errors = {(name, frame): own for name in counts for frame, own in by_frame(detection[name]).items()}
-        errors[POOLED, -1] = pd.concat([detection[name] for name in counts], ignore_index=True)
-    children = rng.spawn(len(rows))
+    *children, last = rng.spawn(len(blocks) + 1)
+    summaries = {
+        key: summarise_blocks(rows, intervals, child, detection=errors.get(key))
+        for (key, rows), child in zip(blocks.items(), children, strict=True)
+    }
+    if len(summaries) == 1:
+        summaries[POOLED, -1] = next(iter(summaries.values()))  # there is nothing to be pooled
+    else:
+        named = [table.assign(micrograph=name) for name, table in counts.items()]
+        nothing = pd.DataFrame(columns=[*_BLOCK_NAMES, *SUMS], dtype=float)
+        together = pd.concat(named, ignore_index=True) if named else nothing
+        all_errors = pd.concat([detection[name] for name in counts]) if detection else None
+        summaries[POOLED, -1] = summarise_blocks(together, intervals, last, detection=all_errors)
     table = pd.DataFrame(
-        [
-            {"micrograph": name, "frame": frame}
-            | summarise_blocks(blocks, intervals, child, detection=errors.get((name, frame)))
-            for ((name, frame), blocks), child in zip(rows.items(), children, strict=True)
-        ]
+        [{"micrograph": name, "frame": frame} | row for (name, frame), row in summaries.items()]
     ).astype({"frame": "int32"})
     table.attrs["units"] = {
         f"{name}{end}": unit for name, unit in UNITS.items() for end in ("", "_low", "_high")
