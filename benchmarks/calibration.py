@@ -1,7 +1,7 @@
-"""How far sigmas and confidences can be trusted after the fit, on validation images of a simulated set.
+"""How far sigmas and confidences can be trusted after the fit, on validation images of carbon.
 
-    kedro run --pipelines synthesis
-    python benchmarks/calibration.py data/05_model_input/simulated --images 100
+    kedro run --env reference --pipelines synthesis
+    python benchmarks/calibration.py data/05_model_input/simulated_reference --images 120
 
 `sigma`: shares of the errors per axis within one and two sigmas (normal: 0.683, 0.954), for fitted atoms and
 for those left where the network found them. `confidence`: atoms in classes of what the network says of them,
@@ -26,6 +26,7 @@ from scenes.judge import analysis, localisation
 NETWORKS = Path(__file__).parents[1] / "src" / "amorph2d" / "networks"
 TASKS = ("sites", "monolayer", "pores", "illumination")
 MATCHED = 0.5  # Å
+OTHER_MATERIALS = ("boron_nitride", "silica", "polymer")
 CLASSES = [0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 1.0]
 
 
@@ -95,7 +96,7 @@ def main() -> None:
     images = SimulatedSetDataset(filepath=str(arguments.folder)).load().split(arguments.split)
     tables, rows = [], []
     for number in range(min(len(images), arguments.images)):
-        if images[number].recipe["length_scale"] == 1:
+        if images[number].recipe["family"] not in OTHER_MATERIALS:
             table, n_true, n_missed = judged(images[number], networks, number)
             tables.append(table)
             rows.append({"number": number, "n_true": n_true, "n_missed": n_missed})
