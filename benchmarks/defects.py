@@ -31,10 +31,12 @@ from amorph2d.imaging.optics import Optics, matched_defocus
 from amorph2d.imaging.recipes import plain_recipe
 from amorph2d.imaging.simulate import image_sheet
 from amorph2d.imaging.simulated import SimulatedImage
+from amorph2d.imaging.specimens import ring_fractions
 from amorph2d.localisation.matching import match_points
 from amorph2d.measures.defects import defect_tables
 from amorph2d.measures.dopants import dopants_table
 from amorph2d.measures.tables import network_tables
+from amorph2d.structures.bond_switching import bond_switched_network
 from amorph2d.structures.defects import insert_defect
 from amorph2d.structures.dopants import rest_lengths, substitute
 from amorph2d.structures.lattices import CARBON_BOND, honeycomb_sheet
@@ -60,6 +62,7 @@ NAMES = {  # what the simulator inserts, and what it is called when it is found
 }
 DIPOLES = ("dipole_1", "dipole_2", "dipole_3", "dipole_4")  # each two dislocations
 SUBJECTS = ("defects", "defects", "dislocations", "defects", "defects", "dopants", "defects")  # by turns
+AMORPHOUS, HEXAGONS = "dopants in amorphous carbon", 0.55
 ELEMENTS = {5: "B", 7: "N", 14: "Si"}
 SHARE = 0.008  # of the atoms that one foreign element replaces
 FIELD = 96.0  # edge of an image [Å]
@@ -84,8 +87,13 @@ class Scene:
 def make_scene(subject: str, rng: np.random.Generator) -> Scene:
     """Return a relaxed sheet with defects of all kinds, dislocations or foreign atoms."""
     edge = FIELD + ROOM
-    sheet = honeycomb_sheet((edge, edge), bond_length=CARBON_BOND, rotation=float(rng.uniform(0, 60)))
-    if subject == "dopants":
+    if subject == AMORPHOUS:
+        sheet = bond_switched_network(
+            (edge, edge), ring_fractions=ring_fractions(HEXAGONS), bond_length=CARBON_BOND, rng=rng
+        )
+    else:
+        sheet = honeycomb_sheet((edge, edge), bond_length=CARBON_BOND, rotation=float(rng.uniform(0, 60)))
+    if subject in ("dopants", AMORPHOUS):
         sheet, lengths = substitute(
             sheet, fractions=dict.fromkeys(ELEMENTS, SHARE), rng=rng, bond_length=CARBON_BOND
         )
@@ -269,6 +277,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--images", type=int, default=42, help="one in seven of dislocations, one of dopants")
+    parser.add_argument("--amorphous", type=int, default=6, help="images of doped amorphous carbon besides")
     parser.add_argument("--seed", type=int, default=0, help="of structures and noise")
     parser.add_argument("--networks", type=Path, default=SHIPPED, help="folder with the network called sites")
     parser.add_argument("--out", type=Path, help="the tables are written to this file")
@@ -280,9 +289,10 @@ def main() -> None:
     counts: dict[str, list[pd.DataFrame]] = {}
     reasons: Counter[str] = Counter()
     start = time.perf_counter()
-    for index in range(arguments.images):
+    subjects = [SUBJECTS[index % len(SUBJECTS)] for index in range(arguments.images)]
+    subjects += [AMORPHOUS] * arguments.amorphous
+    for index, subject in enumerate(subjects):
         rng = np.random.default_rng([arguments.seed, index])
-        subject = SUBJECTS[index % len(SUBJECTS)]
         scene = make_scene(subject, rng)
         image = image_sheet(scene.sheet, make_recipe(index, rng))
         truth, edge = in_image(scene, image), (image.image.shape[0] - 1) * image.sampling
@@ -290,17 +300,17 @@ def main() -> None:
             image.image, sampling=(image.sampling, image.sampling), networks=networks,
             localisation=localisation(), parameters=analysis(),
         ).sites  # fmt: skip
-        if subject == "dopants":
+        if subject in ("dopants", AMORPHOUS):
             bonds = network_tables(sites, statistics()).bonds
             found = dopants_table(sites, bonds, image.image, image.sampling, statistics().dopants)
-            counts.setdefault("dopants", []).append(_count_dopants(found, truth, edge))
+            counts.setdefault(subject, []).append(_count_dopants(found, truth, edge))
         else:
             for name, table in (("images", sites), ("true positions", true_sites(image))):
                 found = find_defects(table)
                 counts.setdefault(f"defects, {name}", []).append(count(found, truth, edge, NEAR))
                 if name == "images":
                     reasons.update(missed(found, truth, edge))
-    print(f"{arguments.images} images in {time.perf_counter() - start:.0f} s")
+    print(f"{len(subjects)} images in {time.perf_counter() - start:.0f} s")
     tables = [report(name, rows).assign(table=name) for name, rows in sorted(counts.items())]
     if reasons:
         print("\nnot recognised, and what was found in the place:")
