@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from amorph2d.measures import ring_counts
 from amorph2d.measures.mask_window import MaskWindow
 from amorph2d.measures.ring_counts import ring_bounding_boxes, ring_fractions_corrected, ring_weights
 from amorph2d.measures.window import RectangularWindow
@@ -191,3 +192,21 @@ def test_bad_boxes(boxes, message):
 def test_bad_fractions(sizes, weights, classes, message):
     with pytest.raises(ValueError, match=message):
         ring_fractions_corrected(sizes, weights, classes)
+
+
+@pytest.mark.parametrize("most", [(1, 1), (4, 9), (20, 3)])
+def test_places_of_blocks_are_all_of_them(most):
+    rng = np.random.default_rng(3)
+    mask = rng.random((11, 14)) < 0.85
+    n_places = ring_counts._count_places(mask, *most)
+    assert n_places.shape == (most[0] + 1, most[1] + 1)
+    for columns in range(1, most[0] + 1):
+        for rows in range(1, most[1] + 1):
+            expected = 0
+            if columns <= 14 and rows <= 11:
+                expected = (
+                    np.lib.stride_tricks.sliding_window_view(mask, (rows, columns)).all(axis=(2, 3)).sum()
+                )
+            assert n_places[columns, rows] == expected, (columns, rows)
+    assert not n_places[0].any()
+    assert not n_places[:, 0].any()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numba import njit
 from numpy.typing import ArrayLike
 
 from amorph2d.arrays import BoolArray, FloatArray, IntArray, as_points
@@ -217,15 +218,35 @@ def _coarsened(window: MaskWindow) -> tuple[BoolArray, IntArray]:
 
 def _count_places(mask: BoolArray, most_columns: int, most_rows: int) -> IntArray:
     """Count the places of blocks of so many columns and rows, from 0 on, on true pixels alone."""
+    # A run of L columns, all of them true for so many rows, has L − m + 1 places for m of them.
+    runs = _count_runs(np.ascontiguousarray(mask), most_rows)
+    places = runs[:, ::-1].cumsum(axis=1).cumsum(axis=1)[:, ::-1]
     n_places = np.zeros((most_columns + 1, most_rows + 1), dtype=np.int64)
-    tall = mask
-    for n_rows in range(1, most_rows + 1):
-        block = tall
-        for n_columns in range(1, most_columns + 1):
-            n_places[n_columns, n_rows] = np.count_nonzero(block)
-            block = block[:, :-1] & tall[:, n_columns:]
-        tall = tall[:-1] & mask[n_rows:]
+    n = min(most_columns, mask.shape[1])
+    n_places[1 : n + 1, 1:] = places[1:, 1 : n + 1].T
     return n_places
+
+
+@njit(cache=True)
+def _count_runs(mask, most_rows):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Count the runs of columns that are true in so many rows, (rows + 1, length + 1), at all places."""
+    n_rows, n_columns = mask.shape
+    runs = np.zeros((most_rows + 1, n_columns + 1), np.int64)
+    heights = np.zeros(n_columns, np.int64)
+    for row in range(n_rows):
+        for column in range(n_columns):
+            heights[column] = heights[column] + 1 if mask[row, column] else 0
+        for height in range(1, min(most_rows, row + 1) + 1):
+            length = 0
+            for column in range(n_columns):
+                if heights[column] >= height:
+                    length += 1
+                elif length:
+                    runs[height, length] += 1
+                    length = 0
+            if length:
+                runs[height, length] += 1
+    return runs
 
 
 def _lie_on(mask: BoolArray, low: IntArray, high: IntArray) -> BoolArray:

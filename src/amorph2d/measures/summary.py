@@ -301,6 +301,7 @@ def summary_table(
     table = pd.DataFrame(
         [{"micrograph": name, "frame": frame} | row for (name, frame), row in summaries.items()]
     ).astype({"frame": "int32"})
+    table = table.copy()  # in one piece: it has some hundreds of columns
     table.attrs["units"] = {
         f"{name}{end}": unit for name, unit in UNITS.items() for end in ("", "_low", "_high")
     }
