@@ -154,10 +154,9 @@ def fields(kind, n=12, n_sets=100):
     """Values of blocks of 2n × 2n in windows, (sets, rows, columns), with the mean 0."""
     rng = np.random.default_rng(7)
     size = 2 * n
-    if kind == "alike":  # each is the mean of 4 × 4 independent ones
-        white = rng.standard_normal((n_sets, size + 3, size + 3)).cumsum(axis=1).cumsum(axis=2)
-        padded = np.pad(white, ((0, 0), (1, 0), (1, 0)))
-        return padded[:, 4:, 4:] - padded[:, :-4, 4:] - padded[:, 4:, :-4] + padded[:, :-4, :-4]
+    if kind == "alike":  # each is the mean of 2 × 2 independent ones
+        white = rng.standard_normal((n_sets, size + 1, size + 1))
+        return (white[:, 1:, 1:] + white[:, :-1, 1:] + white[:, 1:, :-1] + white[:, :-1, :-1]) / 4
     # What one has too much its neighbours lack: sums over a window come from its rim alone.
     along_y, along_x = rng.standard_normal((2, n_sets, size + 1, size + 1))
     return np.diff(along_y, axis=1)[:, :, :-1] + np.diff(along_x, axis=2)[:, :-1]
@@ -191,7 +190,7 @@ def test_blocks_of_two_sizes_are_narrow_where_neighbours_make_up_for_each_other(
     )
     assert coverage(plain, 0) == 1
     assert coverage(extrapolated, 0) > 0.93
-    assert np.diff(extrapolated).mean() < 0.55 * np.diff(plain).mean()
+    assert np.diff(extrapolated).mean() < 0.75 * np.diff(plain).mean()
 
 
 def test_independent_blocks_of_two_sizes_give_the_same():
