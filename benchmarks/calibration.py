@@ -21,20 +21,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scenes.judge import analysis, localisation
+from scenes.judge import analysis, localisation, shipped
 
-NETWORKS = Path(__file__).parents[1] / "src" / "amorph2d" / "networks"
-TASKS = ("sites", "monolayer", "pores", "illumination")
 MATCHED = 0.5  # Å
 OTHER_MATERIALS = ("boron_nitride", "silica", "polymer")
 CLASSES = [0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 1.0]
 
 
-def judged(image: Any, networks: Any, number: int) -> tuple[pd.DataFrame, int, int]:
+def judged(image: Any, number: int) -> tuple[pd.DataFrame, int, int]:
     """Return the analysable atoms of an image with what is true of them, and how many are true and missed."""
     from scipy.spatial import KDTree
 
     from amorph2d.analysis.frame import analyse_frame
+    from amorph2d.analysis.regions import in_region
     from amorph2d.localisation.matching import match_points
 
     plain = analysis()
@@ -42,17 +41,14 @@ def judged(image: Any, networks: Any, number: int) -> tuple[pd.DataFrame, int, i
     found = analyse_frame(
         image.image,
         sampling=(image.sampling,) * 2,
-        networks=networks,
+        networks=shipped(),
         localisation=localisation(),
         parameters=plain.model_copy(update={"refinement": refinement}),
     )
     atoms = found.sites[(found.sites["kind"] == "atom") & found.sites["analysable"]].reset_index(drop=True)
     places = atoms[["x", "y"]].to_numpy()
-    pixels = np.rint(image.atoms / image.sampling).astype(int)[:, ::-1]
-    is_inside = ((pixels >= 0) & (pixels < found.counts.shape)).all(axis=1)
-    is_counted = np.zeros(len(image.atoms), dtype=bool)
-    is_counted[is_inside] = found.counts[tuple(pixels[is_inside].T)] == 1
-    true = image.atoms[is_counted]
+    true_sites = pd.DataFrame(image.atoms, columns=["x", "y"])
+    true = image.atoms[in_region(true_sites, found.counts, image.sampling)]
     if len(places) == 0 or len(true) == 0:
         return atoms.assign(is_true=False, error=np.nan, number=number), len(true), len(true)
     pairs = match_points(places, image.atoms, max_distance=MATCHED).pairs
@@ -88,16 +84,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="the table of all atoms is written here, as Parquet")
     arguments = parser.parse_args()
 
-    from amorph2d.analysis.frame import Networks
     from amorph2d.datasets.shards import SimulatedSetDataset
-    from amorph2d.learning.storage import load_network
 
-    networks = Networks(**{task: load_network(NETWORKS / task) for task in TASKS})
     images = SimulatedSetDataset(filepath=str(arguments.folder)).load().split(arguments.split)
     tables, rows = [], []
     for number in range(min(len(images), arguments.images)):
         if images[number].recipe["family"] not in OTHER_MATERIALS:
-            table, n_true, n_missed = judged(images[number], networks, number)
+            table, n_true, n_missed = judged(images[number], number)
             tables.append(table)
             rows.append({"number": number, "n_true": n_true, "n_missed": n_missed})
     counts = pd.DataFrame(rows).set_index("number")

@@ -30,13 +30,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scenes.imaging import Conditions, exposed, extent, margin_pixels, noise_free
-from scenes.judge import analysis, localisation, statistics
+from scenes.judge import analysis, localisation, shipped, statistics
 from scenes.structures import Structure, cut_out, true_bonds, true_rings
 
 from amorph2d.measures.noise import NoiseParameters
 
-NETWORKS = Path(__file__).parents[1] / "src" / "amorph2d" / "networks"
-TASKS = ("sites", "monolayer", "pores", "illumination")
 SHEET, PIXELS, SAMPLING = 420.0, 512, 0.2  # [Å], [px], [Å/px]
 PER_SHEET = 4
 HEXAGONS, VACANCIES = 0.55, 0.002  # share of rings, of atoms
@@ -174,14 +172,6 @@ def _bounds() -> tuple[float, float]:
     return border - SAMPLING / 2, (PIXELS - 0.5) * SAMPLING - border
 
 
-@cache
-def _networks() -> Any:
-    from amorph2d.analysis.frame import Networks
-    from amorph2d.learning.storage import load_network
-
-    return Networks(**{task: load_network(NETWORKS / task) for task in TASKS})
-
-
 def make_image(view: View) -> np.ndarray:
     """Simulate a micrograph."""
     return exposed(noise_free(view.specimen, view.conditions, oversampling=1), view.conditions)[0]
@@ -194,10 +184,10 @@ def find_sites(view: View) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame]:
 
     image, sampling = make_image(view), (SAMPLING, SAMPLING)
     found = analyse_frame(
-        image, sampling=sampling, networks=_networks(), localisation=localisation(), parameters=analysis()
+        image, sampling=sampling, networks=shipped(), localisation=localisation(), parameters=analysis()
     )
     candidates = locate_candidates(
-        image, sampling=sampling, network=_networks().sites, parameters=localisation(),
+        image, sampling=sampling, network=shipped().sites, parameters=localisation(),
         least=analysis().candidates,
     ).candidates  # fmt: skip
     return found.sites, found.counts, candidates

@@ -17,17 +17,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scenes.judge import analysis, localisation, statistics
+from scenes.judge import analysis, localisation, shipped, statistics
 
-NETWORKS = Path(__file__).parents[1] / "src" / "amorph2d" / "networks"
-TASKS = ("sites", "monolayer", "pores", "illumination")
 MATCHED = 0.5  # Å at the scale of carbon
 SIZES = range(4, 10)
 
 
-def judge(image: Any, networks: Any) -> dict[str, Any]:
+def judge(image: Any) -> dict[str, Any]:
     """Return what was found, true and matched in an image, and rings of each size."""
     from amorph2d.analysis.frame import analyse_frame
+    from amorph2d.analysis.regions import in_region
     from amorph2d.localisation.matching import match_points
     from amorph2d.measures.config import scaled
     from amorph2d.measures.tables import network_tables
@@ -37,22 +36,19 @@ def judge(image: Any, networks: Any) -> dict[str, Any]:
     found = analyse_frame(
         image.image,
         sampling=(image.sampling,) * 2,
-        networks=networks,
+        networks=shipped(),
         localisation=localisation(),
         parameters=analysis(),
         length_scale=scale,
     )
 
     def counts(points: np.ndarray) -> np.ndarray:
-        pixels = np.rint(points / image.sampling).astype(int)[:, ::-1]
-        is_inside = ((pixels >= 0) & (pixels < found.counts.shape)).all(axis=1)
-        is_inside[is_inside] = found.counts[tuple(pixels[is_inside].T)] == 1
-        return is_inside
+        return in_region(pd.DataFrame(points, columns=["x", "y"]), found.counts, image.sampling)
 
     row: dict[str, Any] = {
         "family": image.recipe["family"],
         "images": 1,
-        "dose": image.recipe["dose_per_area"],
+        "dose_per_area": image.recipe["dose_per_area"],
     }
     for kind, truth in (("atom", image.atoms), ("ring", image.rings)):
         sites = found.sites[found.sites["kind"] == kind]
@@ -99,13 +95,10 @@ def main() -> None:
     parser.add_argument("--each", action="store_true", help="a column for each image")
     arguments = parser.parse_args()
 
-    from amorph2d.analysis.frame import Networks
     from amorph2d.datasets.shards import SimulatedSetDataset
-    from amorph2d.learning.storage import load_network
 
-    networks = Networks(**{task: load_network(NETWORKS / task) for task in TASKS})
     images = SimulatedSetDataset(filepath=str(arguments.folder)).load().split(arguments.split)
-    rows = [judge(image, networks) for image in images if image.length_scale != 1]
+    rows = [judge(image) for image in images if image.length_scale != 1]
     if not rows:
         parser.error(f"the {arguments.split} images of {arguments.folder} are all of carbon")
     table = pd.DataFrame(rows)

@@ -13,6 +13,7 @@ import yaml
 
 from amorph2d.analysis.config import AnalysisParameters
 from amorph2d.analysis.frame import FrameAnalysis, Networks, analyse_frame
+from amorph2d.learning.storage import load_network
 from amorph2d.localisation.config import LocalisationParameters
 from amorph2d.localisation.locate import locate_sites
 from amorph2d.localisation.masks import segment
@@ -25,6 +26,8 @@ from scenes.structures import true_bonds, true_rings
 from scenes.truth import MONOLAYER, OTHER, VACUUM
 
 CONFIGURATION = Path(__file__).parents[2] / "conf" / "base"
+SHIPPED = Path(__file__).parents[2] / "src" / "amorph2d" / "networks"
+TASKS = ("sites", "monolayer", "pores", "illumination")
 CHANNELS = ("atom", "ring")
 MATCHED = 0.5  # largest distance of a found site from the true one [Å]
 RING_CLASSES = (4, 5, 6, 7, 8)  # 4 and smaller, 8 and larger
@@ -53,6 +56,12 @@ def analysis() -> AnalysisParameters:
     """Return the project's own parameters of the analysis, without the twin."""
     given = AnalysisParameters(**_configured("parameters_inference.yml", "analysis"))
     return given.model_copy(update={"twin": None})
+
+
+@cache
+def shipped() -> Networks:
+    """Return the networks that the project ships."""
+    return Networks(**{task: load_network(SHIPPED / task) for task in TASKS})
 
 
 def analyse(image: CachedImage, networks: Mapping[str, Any]) -> FrameAnalysis:

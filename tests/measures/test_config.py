@@ -68,6 +68,7 @@ def test_lengths_follow_the_material():
     assert wide.structure_factor.q_max == pytest.approx(parameters.structure_factor.q_max / 3)
     assert wide.pores.min_area == pytest.approx(9 * parameters.pores.min_area)
     assert wide.strain.reference_length is None
+    assert wide.detection.displacement == pytest.approx(3 * parameters.detection.displacement)
     assert (wide.rings, wide.dopants) == (parameters.rings, parameters.dopants)
     assert wide.intervals.n_resamples == parameters.intervals.n_resamples
     with pytest.raises(ValueError, match="length_scale must be > 0, got 0"):

@@ -76,8 +76,7 @@ def _near_other(mask: NDArray[np.uint8], rows: slice, reach: tuple[int, int]) ->
     is_other = mask[first : rows.stop + reach[0]] == OTHER
     if is_other.any():
         is_other = maximum_filter(is_other, size=[2 * n + 1 for n in reach], mode="constant")
-    n_rows = len(mask[rows])
-    return np.asarray(is_other[rows.start - first :][:n_rows])
+    return np.asarray(is_other[rows.start - first :][: len(mask[rows])])
 
 
 def in_region(sites: pd.DataFrame, counts: NDArray[np.uint8], sampling: Sampling) -> BoolArray:

@@ -120,9 +120,11 @@ def covered_pixels(
     for start in range(0, shape[0], _ROWS_AT_ONCE):
         rows = slice(start, min(start + _ROWS_AT_ONCE, shape[0]))
         low, high = rows.start * sampling[0] - halo, rows.stop * sampling[0] + halo
-        near = (points[(points[:, 1] >= low) & (points[:, 1] < high)] for points in (atoms, centres))
+        near_atoms, near_centres = (
+            points[(points[:, 1] >= low) & (points[:, 1] < high)] for points in (atoms, centres)
+        )
         cover[rows] = _covered_stripe(
-            next(near), next(near), rows, shape[1], sampling, bond_limits, largest_ring
+            near_atoms, near_centres, rows, shape[1], sampling, bond_limits, largest_ring
         )
     return cover
 

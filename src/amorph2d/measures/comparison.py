@@ -14,11 +14,9 @@ from scipy.stats import false_discovery_control
 
 from amorph2d.arrays import BoolArray, FloatArray
 from amorph2d.measures.config import ComparisonParameters, IntervalParameters
-from amorph2d.measures.defects import DEFECT_STATISTICS
-from amorph2d.measures.dopants import DOPANT_STATISTICS
-from amorph2d.measures.intervals import bootstrap_interval, resample_blocks, share_interval
-from amorph2d.measures.statistics import Share, Statistic
-from amorph2d.measures.summary import ALL_STATISTICS, SUMS, UNITS, block_labels
+from amorph2d.measures.intervals import resample_blocks, unseen_bound
+from amorph2d.measures.statistics import Statistic
+from amorph2d.measures.summary import ALL_STATISTICS, RARE, SUMS, UNITS, block_labels, value_interval
 
 COMPARISON_COLUMNS = {
     "statistic": "str",
@@ -44,7 +42,6 @@ BETWEEN, WITHIN = "between micrographs", "within micrographs"
 _BINS = 2000
 _STEP = 1e-6  # relative, of a sum, for slopes
 _WEIGHTS = 5_000_000  # units dealt out at once
-_RARE = {*DEFECT_STATISTICS, *DOPANT_STATISTICS, "pore_density"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -307,12 +304,9 @@ def _interval(
     """Bounds of the value of one group; `rare_level` is that of the bound of what was not seen."""
     statistic, total = ALL_STATISTICS[name], _totals(sample)
     value, n = float(statistic(total)), int((sample.sums[statistic.count] > 0).sum())
-    if name in _RARE and value == 0:
-        return 0.0, float(-np.log((1 - (rare_level or level)) / 2) / total[statistic.count])
-    if isinstance(statistic, Share):
-        n_items = float(total[statistic.items or statistic.count])
-        return share_interval(value, drawn, n_items=n_items, level=level, n_blocks=n)
-    return bootstrap_interval(value, drawn, level=level, n_blocks=n)
+    if name in RARE and value == 0:
+        return 0.0, unseen_bound(float(total[statistic.count]), level=rare_level or level)
+    return value_interval(statistic, total, drawn, level=level, n_units=n)
 
 
 def _freedom(drawn: Sequence[FloatArray], n_units: Sequence[int]) -> float:

@@ -299,6 +299,7 @@ _LENGTHS = {
     "strain": {"reference_length": 1},
     "pores": {"min_area": 2},
     "events": {"max_jump": 1},
+    "detection": {"displacement": 1},
     "intervals": {"block": 1},
 }
 

@@ -100,12 +100,11 @@ def detection_table(
     n_missed = parameters.missed_per_false * n_false
     shifts = dict.fromkeys(DETECTION_STATISTICS, (0.0, 0.0))
     if len(atoms) and area > 0:
-        shares = (min(1.0, number / len(atoms)) for number in (n_missed, n_false))
         shifts = detection_shift(
             sites,
             area=area,
-            missed_share=next(shares),
-            false_share=next(shares),
+            missed_share=min(1.0, n_missed / len(atoms)),
+            false_share=min(1.0, n_false / len(atoms)),
             statistics=statistics,
             parameters=parameters,
             rng=rng,

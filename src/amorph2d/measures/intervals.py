@@ -149,6 +149,23 @@ def share_interval(
     return float(np.minimum(share, centre - half)), float(np.maximum(share, centre + half))
 
 
+def unseen_bound(exposure: float, *, level: float) -> float:
+    """Return the largest density at which it is not too unlikely that none was seen.
+
+    Parameters
+    ----------
+    exposure
+        Area, or whatever the density refers to, in which none was.
+    level
+        Share of intervals that cover the truth.
+
+    References
+    ----------
+    Garwood, Biometrika 28, 437 (1936): exact interval of a Poisson count, here of 0.
+    """
+    return float(-np.log((1 - level) / 2) / exposure)
+
+
 def _variance(samples: ArrayLike, n_blocks: int) -> float:
     """Variance of a statistic of n blocks, from its bootstrap samples; NaN where it cannot be known."""
     values = np.asarray(samples, dtype=np.float64)

@@ -7,9 +7,8 @@ pooled row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -20,20 +19,25 @@ from amorph2d.measures.config import IntervalParameters
 from amorph2d.measures.defects import DEFECT_STATISTICS
 from amorph2d.measures.dopants import DOPANT_STATISTICS
 from amorph2d.measures.grain_boundaries import GRAIN_STATISTICS
-from amorph2d.measures.intervals import Finer, bootstrap_interval, resample_blocks, share_interval
+from amorph2d.measures.intervals import (
+    Finer,
+    bootstrap_interval,
+    resample_blocks,
+    share_interval,
+    unseen_bound,
+)
 from amorph2d.measures.noise import NOISE_STATISTIC_UNITS, NOISE_STATISTICS, Deconvolved, widen
 from amorph2d.measures.order_sums import (
     ORDER_STATISTIC_UNITS,
     ORDER_STATISTICS,
     SIGNED_ORDER_STATISTICS,
 )
-from amorph2d.measures.pores import AREA_STATISTICS, PORE_DENSITY, PORE_STATISTICS
+from amorph2d.measures.pores import AREA_STATISTICS, PORE_STATISTICS
 from amorph2d.measures.statistics import (
     COORDINATIONS,
     RING_SIZES,
     STATISTIC_UNITS,
     STATISTICS,
-    Ratio,
     Share,
     Statistic,
     Sums,
@@ -84,7 +88,7 @@ UNITS = {
 _SIGNED = {*SIGNED_ORDER_STATISTICS, *SIGNED_STRAIN_STATISTICS}
 _BLOCK_NAMES = ("block", "wide")
 PARTS = 2  # a block is counted in so many parts along either side
-_RARE: dict[str, Ratio] = {**DEFECT_STATISTICS, **DOPANT_STATISTICS, "pore_density": PORE_DENSITY}
+RARE = frozenset((*DEFECT_STATISTICS, *DOPANT_STATISTICS, "pore_density"))  # of which often none is seen
 _USED = {
     column for use in ALL_STATISTICS.values() for column in vars(use).values() if isinstance(column, str)
 }
@@ -201,10 +205,8 @@ def summarise_blocks(
     for name, statistic in ALL_STATISTICS.items():
         row[name] = float(statistic(total))
         low, high = _interval(statistic, total, drawn, intervals)
-        if name in _RARE and total[_RARE[name].total] == 0 < total[statistic.count]:
-            # None in this area: the largest density at which that is not too unlikely (Garwood,
-            # Biometrika 28, 437 (1936)).
-            high = float(-np.log((1 - intervals.level) / 2) / total[statistic.count])
+        if name in RARE and row[name] == 0:
+            high = unseen_bound(float(total[statistic.count]), level=intervals.level)
         if name in shifts:
             low, high = widen(low, high, row[name], shifts[name])
         row[f"{name}_low"] = low if name in _SIGNED else float(np.maximum(low, 0))
@@ -246,11 +248,37 @@ def _interval(
             finer=finer,
         )
     halved = None if finer is None else Finer(statistic(finer[0]), *finer[1:])
-    interval: Callable[..., tuple[float, float]] = bootstrap_interval
-    if isinstance(statistic, Share):
-        interval = partial(share_interval, n_items=float(total[statistic.items or statistic.count]))
     samples = statistic(drawn.samples)
-    return interval(float(statistic(total)), samples, level=intervals.level, n_blocks=n_units, finer=halved)
+    return value_interval(statistic, total, samples, level=intervals.level, n_units=n_units, finer=halved)
+
+
+def value_interval(
+    statistic: Statistic,
+    total: Sums,
+    samples: FloatArray,
+    *,
+    level: float,
+    n_units: int,
+    finer: Finer | None = None,
+) -> tuple[float, float]:
+    """Return the bounds of a statistic: Wilson's of a share, else Student's.
+
+    Parameters
+    ----------
+    statistic
+        What is to be bounded.
+    total
+        Sums of everything.
+    samples
+        The statistic of each bootstrap sample.
+    level, n_units, finer
+        As `level`, `n_blocks` and `finer` of `intervals.bootstrap_interval`.
+    """
+    value = float(statistic(total))
+    if isinstance(statistic, Share):
+        n_items = float(total[statistic.items or statistic.count])
+        return share_interval(value, samples, n_items=n_items, level=level, n_blocks=n_units, finer=finer)
+    return bootstrap_interval(value, samples, level=level, n_blocks=n_units, finer=finer)
 
 
 def summary_table(

@@ -332,10 +332,9 @@ def _assembled(
     table.loc[moved, ["x", "y"]] = fit.positions[old][is_good[old]]
     table.loc[moved, "sigma"] = fit.sigma[old][is_good[old]].astype(np.float32)
     is_plain = table.loc[moved, "origin"].to_numpy() == NETWORK
-    table.loc[moved[is_plain], "origin"] = REFINED
-    table.loc[moved[is_plain], "confidence"] = _confirmed(
-        table.loc[moved[is_plain], "confidence"], parameters
-    )
+    confirmed = moved[is_plain]
+    table.loc[confirmed, "origin"] = REFINED
+    table.loc[confirmed, "confidence"] = _confirmed(table.loc[confirmed, "confidence"], parameters)
     first = int(table["site"].max()) + 1
     table = table.drop(index=atoms[rejected])
     added = _new_rows(table, first, fit, new, candidates)
