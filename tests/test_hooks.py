@@ -19,7 +19,7 @@ from kedro_datasets.json import JSONDataset
 from amorph2d import hooks
 from amorph2d.datasets.networks import RegisteredNetworkDataset
 from amorph2d.hooks import TrackingHooks, check_runtime_parameters, pooled_metrics
-from amorph2d.imaging.config import ComputingParameters
+from amorph2d.pipelines.scheduling import ComputingParameters
 from amorph2d.tracking import store as stores
 from amorph2d.tracking.store import TrackingError
 

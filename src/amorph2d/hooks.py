@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from kedro.framework.hooks import hook_impl
 
+from amorph2d.pipelines.scheduling import stop_processes
 from amorph2d.tracking import store as stores
 from amorph2d.tracking.store import TrackingError
 
@@ -94,6 +95,7 @@ class TrackingHooks:
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
         """Keep the analysis, name the report, and end with an error if a micrograph was not analysed."""
+        stop_processes()
         outputs = pipeline.all_outputs()
         report = _file_of(catalog, REPORT) if REPORT in outputs else None
         if report is not None:
@@ -109,6 +111,7 @@ class TrackingHooks:
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
         """Say a problem with the store or the registry in one line instead of a traceback."""
+        stop_processes()
         cause = _tracking_error(error)
         if cause is not None:
             raise click.ClickException(str(cause)) from error

@@ -133,7 +133,7 @@ def test_only_what_is_missing_is_done_again(copy, folder, results):
 
 
 def test_workers_change_nothing(copy, folder, results, tmp_path):
-    parameters = {"analysis.computing.scheduler": "local", "analysis.computing.n_workers": 2}
+    parameters = {"computing.scheduler": "local", "computing.n_workers": 2}
     run = copy.analyse(folder, tmp_path, **parameters)
     assert run.code == 0, run.text
     for stem in ("first", "second", "series"):

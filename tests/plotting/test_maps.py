@@ -2,8 +2,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from matplotlib.collections import LineCollection, PathCollection, PolyCollection
+from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 
 from amorph2d.plotting.colours import RING_COLOURS
 from amorph2d.plotting.maps import area_examples, prediction_examples, ring_map
@@ -21,26 +23,44 @@ def of_type(axes, kind):
     return [artist for artist in axes.collections if isinstance(artist, kind)]
 
 
+def paths(axes):
+    return [patch for patch in axes.patches if isinstance(patch, PathPatch)]
+
+
 def test_ring_map_draws_each_ring_in_its_colour():
     figure = ring_map(IMAGE, ATOMS, BONDS, RINGS, sampling=0.1)
     axes = figure.axes[0]
-    triangle, square = of_type(axes, PolyCollection)
-    assert to_hex(triangle.get_facecolor()[0]) == RING_COLOURS[3]
-    assert to_hex(square.get_facecolor()[0]) == RING_COLOURS[4]
-    np.testing.assert_allclose(square.get_paths()[0].vertices[:4], ATOMS[:4])
-    np.testing.assert_allclose(triangle.get_paths()[0].vertices[:3], ATOMS[[1, 4, 2]])
+    triangle, square = [patch for patch in paths(axes) if patch.get_fill()]
+    assert to_hex(triangle.get_facecolor()) == RING_COLOURS[3]
+    assert to_hex(square.get_facecolor()) == RING_COLOURS[4]
+    np.testing.assert_allclose(square.get_path().vertices[:4], ATOMS[:4])
+    np.testing.assert_allclose(triangle.get_path().vertices[:3], ATOMS[[1, 4, 2]])
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["3 (1)", "4 (1)"]
 
 
 def test_ring_map_draws_atoms_and_bonds_on_the_image():
     axes = ring_map(IMAGE, ATOMS, BONDS, RINGS, sampling=(0.1, 0.2), title="$a_b").axes[0]
-    (bonds,), (atoms,) = of_type(axes, LineCollection), of_type(axes, PathCollection)
-    np.testing.assert_allclose(bonds.get_segments(), ATOMS[BONDS])
+    (bonds,), (atoms,) = (
+        [patch for patch in paths(axes) if not patch.get_fill()],
+        of_type(axes, PathCollection),
+    )
+    np.testing.assert_allclose(bonds.get_path().vertices.reshape(-1, 2, 2), ATOMS[BONDS])
+    assert bonds.get_path().codes.tolist() == [Path.MOVETO, Path.LINETO] * len(BONDS)
     np.testing.assert_allclose(atoms.get_offsets(), ATOMS)
     # the centre of pixel (0, 0) is the origin, and y runs down
     np.testing.assert_allclose(axes.images[0].get_extent(), [-0.1, 6.1, 1.95, -0.05])
     assert axes.get_ylim() == pytest.approx((1.95, -0.05))
     assert axes.get_title(loc="left") == "$a_b"
+
+
+def test_ring_map_draws_all_of_many_rings_and_bonds(monkeypatch):
+    monkeypatch.setattr("amorph2d.plotting.maps._PATHS_AT_ONCE", 2)
+    rings = SimpleNamespace(members=np.tile([1, 4, 2], 5), offsets=3 * np.arange(6), sizes=np.full(5, 3))
+    drawn = paths(ring_map(IMAGE, ATOMS, BONDS, rings, sampling=0.1).axes[0])
+    polygons = [len(patch.get_path().to_polygons()) for patch in drawn if patch.get_fill()]
+    assert polygons == [2, 2, 1]
+    bonds = [patch.get_path().vertices.reshape(-1, 2, 2) for patch in drawn if not patch.get_fill()]
+    np.testing.assert_allclose(np.concatenate(bonds), ATOMS[BONDS])
 
 
 def test_ring_map_of_nothing_draws_the_image(tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from amorph2d.imaging.config import ComputingParameters
 from amorph2d.localisation.consistency import ConsistencyParameters
 from amorph2d.localisation.refinement.config import RefinementParameters
 from amorph2d.series.config import DriftParameters, LinkingParameters
@@ -54,4 +53,3 @@ class AnalysisParameters(BaseModel):
     )
     twin: TwinParameters | None = Field(description="How the image is simulated again; null: not at all")
     series: SeriesParameters = Field(description="How the frames of a series are aligned and linked")
-    computing: ComputingParameters = Field(description="Where micrographs are analysed")

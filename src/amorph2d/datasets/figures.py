@@ -5,45 +5,34 @@ from __future__ import annotations
 import base64
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import ImagePreview
 
 from amorph2d.datasets.tables import write_whole
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
-
-class FigureFolder(AbstractDataset[dict[str, Any], dict[str, Path]]):
+class FigureFolder(AbstractDataset[dict[str, bytes], dict[str, Path]]):
     """A folder of pictures by file name, whose suffix says what they are.
 
-    `save` adds files and replaces those of the same name; an empty mapping makes the folder. It takes
-    matplotlib figures, which are closed when they are written, and the bytes of pictures as they are. `load`
-    returns the paths, sorted. kedro-viz shows the first picture that it can.
+    `save` adds files and replaces those of the same name; an empty mapping makes the folder. `load` returns
+    the paths, sorted. kedro-viz shows the first picture that it can.
     """
 
     _SHOWN = (".png", ".gif", ".webp", ".jpg")
 
-    def __init__(
-        self,
-        *,
-        filepath: str,
-        save_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        self._folder, self._save_args = Path(filepath), save_args or {}
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._folder = Path(filepath)
         self.metadata = metadata
 
-    def save(self, data: dict[str, Figure | bytes]) -> None:
+    def save(self, data: dict[str, bytes]) -> None:
         """Write some pictures."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for name, picture in data.items():
             if Path(name).name != name or not Path(name).suffix:
                 raise DatasetError(f"a picture's name must be a file name with a suffix, got {name!r}")
-            content = picture if isinstance(picture, bytes) else self._draw(picture, Path(name).suffix[1:])
-            write_whole(self._folder / name, partial(_write, content))
+            write_whole(self._folder / name, partial(_write, picture))
 
     def load(self) -> dict[str, Path]:
         """List the pictures by file name, sorted."""
@@ -53,16 +42,6 @@ class FigureFolder(AbstractDataset[dict[str, Any], dict[str, Path]]):
         """Show the first picture."""
         shown = next((path for path in self._files() if path.suffix in self._SHOWN), None)
         return ImagePreview("" if shown is None else base64.b64encode(shown.read_bytes()).decode())
-
-    def _draw(self, figure: Figure, kind: str) -> bytes:
-        from io import BytesIO
-
-        from matplotlib import pyplot
-
-        buffer = BytesIO()
-        figure.savefig(buffer, format=kind, **self._save_args)
-        pyplot.close(figure)
-        return buffer.getvalue()
 
     def _files(self) -> list[Path]:
         if not self._folder.is_dir():

@@ -379,12 +379,3 @@ def _merged(values: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
         else change
         for name, change in changes.items()
     }
-
-
-class ComputingParameters(_Parameters):
-    """Where images are simulated; the result does not depend on it."""
-
-    scheduler: str = Field(
-        description="none: this process; local: processes on this machine; or the address of a dask scheduler"
-    )
-    n_workers: int = Field(ge=1, description="Processes that scheduler 'local' starts")

@@ -195,6 +195,7 @@ class FinetuningParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    command: str = Field(description="What fits the network, for its model card")
     rehearsal: float = Field(
         ge=0, lt=1, description="Part of the images that are those of the general set, where there is one"
     )

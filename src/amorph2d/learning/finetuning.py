@@ -30,7 +30,7 @@ def further_training(
     ValueError
         If the crops do not fit the network.
     """
-    fit = training.fit.model_dump() | finetuning.model_dump(exclude={"rehearsal", "share"})
+    fit = training.fit.model_dump() | finetuning.model_dump(exclude={"command", "rehearsal", "share"})
     return TrainingParameters.model_validate(
         {"network": network, "fit": fit | {"patience": None}, "evaluation": training.evaluation}
     )

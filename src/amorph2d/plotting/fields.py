@@ -261,7 +261,7 @@ def _map_axes(image: ArrayLike, sampling: tuple[float, float], title: str) -> tu
     grey = stretch(as_image(image))
     height, width = grey.shape[0] * sampling[0], grey.shape[1] * sampling[1]
     tall = float(np.clip(_TALL * height / width, 2.0, 14.0))
-    figure = MatplotlibFigure(figsize=(8.4, tall), layout="constrained", dpi=150)
+    figure = MatplotlibFigure(figsize=(8.4, tall), layout="constrained", dpi=130)
     axes = figure.add_subplot()
     show_values(axes, grey, sampling)
     draw_scale_bar(axes, grey.shape, sampling)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.path import Path
+
+_PATHS_AT_ONCE = 20_000  # what is drawn as one has to fit into the rasteriser
 
 
 class RingPolygons(Protocol):
@@ -72,8 +75,7 @@ def ring_map(
     ValueError
         If a shape or an index is wrong.
     """
-    from matplotlib.collections import LineCollection, PolyCollection
-    from matplotlib.patches import Patch
+    from matplotlib.patches import Patch, PathPatch
 
     points = as_points(atoms, "atoms")
     pairs = as_pairs(bonds, len(points), "bonds")
@@ -85,11 +87,13 @@ def ring_map(
         chosen = [polygons[index] for index in np.flatnonzero(classes == ring_class)]
         colour, alpha = RING_COLOURS[ring_class], 0.30 if ring_class == 6 else 0.72
         label = f"{ring_label(ring_class)} ({len(chosen)})"
-        axes.add_collection(PolyCollection(chosen, facecolor=colour, alpha=alpha, linewidth=0))
+        for outlines in _compound_paths(chosen, is_closed=True):
+            axes.add_artist(PathPatch(outlines, facecolor=colour, alpha=alpha, linewidth=0))
         keys.append(Patch(facecolor=colour, edgecolor=MUTED, linewidth=0.6, label=label))
     unit = _points_per_angstrom(axes)
     width, size = float(np.clip(0.12 * unit, 0.2, 1.4)), float(np.clip(0.4 * unit, 0.4, 5.0)) ** 2
-    axes.add_collection(LineCollection(list(points[pairs]), color=ATOM, linewidth=width))
+    for lines in _compound_paths(points[pairs], is_closed=False):
+        axes.add_artist(PathPatch(lines, edgecolor=ATOM, fill=False, linewidth=width, capstyle="butt"))
     axes.scatter(points[:, 0], points[:, 1], s=size, color=ATOM, linewidth=0, zorder=3)
     if len(polygons):
         title_of_keys = "Ring size (number)"
@@ -233,6 +237,21 @@ def _map_axes(image: ArrayLike, sampling: tuple[float, float]) -> tuple[Figure, 
     show_values(axes, grey, sampling)
     draw_scale_bar(axes, grey.shape, sampling)
     return figure, axes
+
+
+def _compound_paths(lines: Sequence[FloatArray] | FloatArray, *, is_closed: bool) -> Iterator[Path]:
+    """Yield paths of many lines or polygons: as items of their own, thousands would take seconds."""
+    from matplotlib.path import Path
+
+    for start in range(0, len(lines), _PATHS_AT_ONCE):
+        part = lines[start : start + _PATHS_AT_ONCE]
+        corners = [np.concatenate([line, line[:1]]) if is_closed else line for line in part]
+        ends = np.cumsum([len(line) for line in corners])
+        codes = np.full(int(ends[-1]), Path.LINETO, dtype=np.uint8)
+        codes[np.concatenate([[0], ends[:-1]])] = Path.MOVETO
+        if is_closed:
+            codes[ends - 1] = Path.CLOSEPOLY
+        yield Path(np.concatenate(corners), codes)
 
 
 def _points_per_angstrom(axes: Axes) -> float:

@@ -52,7 +52,7 @@ def twin_figure(image: ArrayLike, twin: Twin) -> Figure:
     micrograph, steps = as_image(pixels), twin.sampling
     height, width = micrograph.shape[0] * steps[0], micrograph.shape[1] * steps[1]
     tall = float(np.clip(4.0 * height / width, 1.5, 9.0)) + 0.5
-    figure = MatplotlibFigure(figsize=(16.8, tall), layout="constrained")
+    figure = MatplotlibFigure(figsize=(16.8, tall), layout="constrained", dpi=110)
     panels = np.asarray(figure.subplots(1, 4, squeeze=False)).ravel()
     show_values(panels[0], stretch(micrograph), steps)
     panels[0].set_title("micrograph", fontsize=10, color=INK)

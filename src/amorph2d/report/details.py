@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from amorph2d.arrays import FloatArray
 from amorph2d.plotting.fields import order_map, orientation_map, strain_map
 from amorph2d.plotting.order import order_figure
+from amorph2d.plotting.rendering import rendered
 from amorph2d.report.maps import ring_polygons
 from amorph2d.report.view import MicrographView, of_frame, site_rows
 
@@ -108,7 +108,5 @@ def draw_orientation_map(
 
 def svg_text(figure: Figure) -> str:
     """Return a figure as SVG to be put into a page."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
+    text = rendered(figure, "svg").decode()
     return text[text.index("<svg") :]

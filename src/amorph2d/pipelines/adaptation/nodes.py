@@ -11,8 +11,9 @@ import pandas as pd
 
 from amorph2d.arrays import as_records
 from amorph2d.imaging.adaptation.config import AdaptationParameters
-from amorph2d.imaging.config import ComputingParameters, SynthesisParameters
+from amorph2d.imaging.config import SynthesisParameters
 from amorph2d.imaging.simulated import SimulatedImage
+from amorph2d.pipelines.scheduling import ComputingParameters
 from amorph2d.pipelines.types import Appearances, Figure, Measured, MicrographLoader, SimulatedSet
 
 logger = logging.getLogger(__name__)

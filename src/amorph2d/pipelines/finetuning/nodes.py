@@ -15,8 +15,6 @@ from amorph2d.pipelines.types import FittedNetwork, SimulatedSet, TrainedNetwork
 
 logger = logging.getLogger(__name__)
 
-COMMAND = "kedro run --pipelines adaptation,finetuning --params micrographs=FOLDER"
-
 
 def choose_parameters(
     champion: TrainedNetwork, training: TrainingParameters, finetuning: FinetuningParameters
@@ -60,7 +58,7 @@ def finetune_network(
     fitted, history, run = fit_network(simulated, parameters, task, folder, champion)
     network = average_weights(champion, fitted.network, finetuning.share)
     origin = {
-        "command": COMMAND,
+        "command": finetuning.command,
         "started_from": {
             "version": champion.metadata.get("version"),
             "sha256": champion.sha256,

@@ -13,6 +13,7 @@ import pandas as pd
 
 from amorph2d.analysis.config import AnalysisParameters
 from amorph2d.localisation.config import LocalisationParameters
+from amorph2d.pipelines.scheduling import ComputingParameters
 from amorph2d.pipelines.types import MicrographLoader, RecordLoader, TableLoader, TrainedNetwork
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ def calibrate_micrographs(
     length_scale: float,
     localisation: LocalisationParameters,
     parameters: AnalysisParameters,
+    computing: ComputingParameters,
 ) -> Iterator[dict[str, Record]]:
     """Read each micrograph, find its sampling and estimate its dose."""
     from amorph2d.micrographs.calibrate import check_length_scale, check_sampling_parameter
@@ -46,7 +48,7 @@ def calibrate_micrographs(
     given, scale = check_sampling_parameter(sampling), check_length_scale(length_scale)
     shared = (network, given, scale, localisation, parameters)
     yield {}  # Kedro wants at least one piece
-    for stem, record in run_tasks(calibrate, micrographs, parameters.computing, *shared):
+    for stem, record in run_tasks(calibrate, micrographs, computing, *shared):
         if record["status"] != ANALYSED:
             logger.warning("%s is not analysed: %s", record["file"], record["reason"])
         yield {stem: record}
@@ -99,6 +101,7 @@ def analyse_micrographs(
     region: object,
     localisation: LocalisationParameters,
     parameters: AnalysisParameters,
+    computing: ComputingParameters,
 ) -> Iterator[tuple[Pieces, Pieces, Pieces, Pieces, Pieces, dict[str, Record]]]:
     """Find the sites of each calibrated micrograph that is not finished; records come last."""
     from amorph2d.analysis.frame import Networks
@@ -117,11 +120,11 @@ def analyse_micrographs(
     if len(tasks) < len(marks):
         logger.info("%d of %d micrographs are finished", len(marks) - len(tasks), len(marks))
     shared = (networks, region, localisation, parameters)
-    for stem, (found, record) in run_tasks(analyse, tasks, parameters.computing, *shared):
+    for stem, (found, record) in run_tasks(analyse, tasks, computing, *shared):
         if record["status"] != ANALYSED:
             logger.warning("%s is not analysed: %s", tasks[stem].loader.path.name, record["reason"])
         pieces = [{stem: piece} if piece is not None else {} for piece in found]
-        figure = {f"{stem}.png": figure for figure in found[-1:] if figure is not None}
+        figure = {f"{stem}.png": picture for picture in found[-1:] if picture is not None}
         sites_of, drift, masks, windows = pieces[:-1]
         yield sites_of, drift, masks, windows, figure, {stem: record | {FINGERPRINT: marks[stem]}}
 
@@ -161,12 +164,13 @@ def analyse(
         window = MaskWindow(found.windows[0] == COUNTED, sampling)
         first = found.sites[found.sites["frame"] == 0]
         record |= score_against_truth(first, truth, window=window)
-    figure = None
+    picture = None
     if found.twin is not None:
+        from amorph2d.plotting.rendering import rendered
         from amorph2d.plotting.twin import twin_figure
 
-        figure = twin_figure(micrograph.frame(0), found.twin)
-    return [found.sites, found.drift, found.masks, found.windows, figure], record
+        picture = rendered(twin_figure(micrograph.frame(0), found.twin), "png")
+    return [found.sites, found.drift, found.masks, found.windows, picture], record
 
 
 def _common_marks(
@@ -180,7 +184,7 @@ def _common_marks(
         | {task: network.sha256 for task, network in networks.of_areas().items()}
         | {"illumination": networks.illumination.sha256},
         "localisation": localisation.model_dump(mode="json", exclude={"tile_size", "batch_size"}),
-        "analysis": parameters.model_dump(mode="json", exclude={"computing"}),
+        "analysis": parameters.model_dump(mode="json"),
         "code_version": __version__,
     }
 

@@ -8,6 +8,7 @@ from amorph2d.pipelines.statistics import nodes
 
 NETWORK = ("sites", "bonds", "angles", "rings", "ring_atoms")
 LOCALISATION, STATISTICS = "params:localisation", "params:statistics"
+COMPUTING = "params:computing"
 
 
 def create_pipeline(**_: object) -> Pipeline:
@@ -16,55 +17,55 @@ def create_pipeline(**_: object) -> Pipeline:
         [
             node(
                 nodes.find_network,
-                inputs=["calibration", "sites", STATISTICS],
+                inputs=["calibration", "sites", STATISTICS, COMPUTING],
                 outputs=["bonds", "angles", "rings", "ring_atoms"],
                 name="find_network",
             ),
             node(
                 nodes.compare_criteria,
-                inputs=["calibration", "sites", "bonds", "rings", "ring_atoms", STATISTICS],
+                inputs=["calibration", "sites", "bonds", "rings", "ring_atoms", STATISTICS, COMPUTING],
                 outputs=["ring_criteria", "network_checks"],
                 name="compare_criteria",
             ),
             node(
                 nodes.measure_order,
-                inputs=["calibration", *NETWORK, "windows", STATISTICS],
+                inputs=["calibration", *NETWORK, "windows", STATISTICS, COMPUTING],
                 outputs=["ring_order", "crystallites", "ring_adjacency"],
                 name="measure_order",
             ),
             node(
                 nodes.measure_pairs,
-                inputs=["calibration", "sites", "windows", STATISTICS],
+                inputs=["calibration", "sites", "windows", STATISTICS, COMPUTING],
                 outputs=["pdf", "structure_factors", "shells"],
                 name="measure_pairs",
             ),
             node(
                 nodes.measure_crystal,
-                inputs=["calibration", *NETWORK, "windows", STATISTICS],
+                inputs=["calibration", *NETWORK, "windows", STATISTICS, COMPUTING],
                 outputs=["ring_grains", "grains", "boundaries", "boundary_points", "strain"],
                 name="measure_crystal",
             ),
             node(
                 nodes.find_defects,
-                inputs=["calibration", "micrographs", *NETWORK, "windows", STATISTICS],
+                inputs=["calibration", "micrographs", *NETWORK, "windows", STATISTICS, COMPUTING],
                 outputs=["defects", "defect_rings", "defect_atoms", "dopants"],
                 name="find_defects",
             ),
             node(
                 nodes.measure_pores,
-                inputs=["calibration", "masks", STATISTICS],
+                inputs=["calibration", "masks", STATISTICS, COMPUTING],
                 outputs="pores",
                 name="measure_pores",
             ),
             node(
                 nodes.export_structures,
-                inputs=["calibration", "sites", "rings", "ring_atoms"],
+                inputs=["calibration", "sites", "rings", "ring_atoms", COMPUTING],
                 outputs=["structures", "ring_polygons"],
                 name="export_structures",
             ),
             node(
                 nodes.count_blocks,
-                inputs=["calibration", *NETWORK, "windows", "masks", "dopants", STATISTICS],
+                inputs=["calibration", *NETWORK, "windows", "masks", "dopants", STATISTICS, COMPUTING],
                 outputs="counts",
                 name="count_blocks",
             ),
@@ -85,7 +86,7 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             node(
                 nodes.measure_detection,
-                inputs=["calibration", "sites", "windows", STATISTICS],
+                inputs=["calibration", "sites", "windows", STATISTICS, COMPUTING],
                 outputs="detection",
                 name="measure_detection",
             ),
@@ -111,6 +112,7 @@ def create_pipeline(**_: object) -> Pipeline:
                     "detection",
                     "params:region",
                     STATISTICS,
+                    COMPUTING,
                 ],
                 outputs="regions",
                 name="summarise_regions",
@@ -198,11 +200,19 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             node(
                 nodes.draw_fields,
-                inputs=["views", "ring_order", "strain", "ring_grains", "boundary_points"],
+                inputs=[
+                    "views",
+                    "calibration",
+                    "ring_order",
+                    "strain",
+                    "ring_grains",
+                    "boundary_points",
+                    COMPUTING,
+                ],
                 outputs="field_maps",
                 name="draw_fields",
             ),
-            node(nodes.plot_maps, inputs="views", outputs="ring_maps", name="plot_maps"),
+            node(nodes.plot_maps, inputs=["views", COMPUTING], outputs="ring_maps", name="plot_maps"),
             node(
                 nodes.write_report,
                 inputs=[

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from amorph2d.arrays import as_records
-from amorph2d.imaging.config import ComputingParameters, SynthesisParameters
+from amorph2d.imaging.config import SynthesisParameters
+from amorph2d.pipelines.scheduling import ComputingParameters
 from amorph2d.pipelines.types import Figure, SimulatedSet
 
 logger = logging.getLogger(__name__)

@@ -6,9 +6,8 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from amorph2d.imaging.config import ComputingParameters
 from amorph2d.imaging.simulated import SimulatedImage
-from amorph2d.pipelines.scheduling import run_tasks
+from amorph2d.pipelines.scheduling import ComputingParameters, run_tasks
 
 if TYPE_CHECKING:
     from rich.progress import Progress
