@@ -33,6 +33,8 @@ VALUES: dict[str, Any] = {
     "repair_support": 0.25,
     "repair_significance": 3.5,
     "repair_distance": 0.9,
+    "repair_reach": 1.7,
+    "repair_bonds": 3,
     "largest_misfit": 3.0,
     "largest_move": 0.5,
     "sigma_scale": 1.0,

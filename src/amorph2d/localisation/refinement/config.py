@@ -47,6 +47,8 @@ class RefinementParameters(BaseModel):
     n_repairs: int = Field(ge=0, description="How often atoms are removed and added")
     repair_significance: float = Field(gt=0, description="Least signal to noise of such a place")
     repair_distance: float = Field(gt=0, description="Least distance of a missing atom from others [Å]")
+    repair_reach: float = Field(gt=0, description="Longest bond of a missing atom [Å]")
+    repair_bonds: int = Field(ge=0, description="Most atoms within that reach; what has more is none")
     largest_misfit: float = Field(
         gt=0, description="Residual around an atom over the noise above which its fit is not believed"
     )

@@ -228,3 +228,14 @@ def is_believed(fit: Fitted, moves: FloatArray, parameters: RefinementParameters
         & (fit.misfit <= parameters.largest_misfit)
         & (moves <= parameters.largest_move)
     )
+
+
+def is_crowded(positions: FloatArray, new: BoolArray, parameters: RefinementParameters) -> BoolArray:
+    """Say which new atoms, (N,), have more neighbours than bonds, among all atoms at `positions`, (N, 2)."""
+    crowded = np.zeros(len(positions), dtype=bool)
+    if new.any():
+        found = KDTree(positions).query_ball_point(
+            positions[new], parameters.repair_reach, return_length=True
+        )
+        crowded[new] = np.asarray(found) - 1 > parameters.repair_bonds  # each finds itself
+    return crowded

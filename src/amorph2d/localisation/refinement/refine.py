@@ -16,7 +16,7 @@ from amorph2d.arrays import AnyArray, BoolArray, Float32Array, FloatArray, IntAr
 from amorph2d.imaging.simulated import OTHER
 from amorph2d.localisation.refinement.config import RefinementParameters
 from amorph2d.localisation.refinement.grid import Grid
-from amorph2d.localisation.refinement.judge import LEAST_WEIGHT, Fitted, fit_window, is_believed
+from amorph2d.localisation.refinement.judge import LEAST_WEIGHT, Fitted, fit_window, is_believed, is_crowded
 from amorph2d.localisation.refinement.kernel import Kernel
 from amorph2d.localisation.refinement.rounds import Stepper, band_limit, estimate_kernel
 from amorph2d.localisation.refinement.window import Window
@@ -325,7 +325,8 @@ def _assembled(
     is_fitted = fit.weights >= LEAST_WEIGHT
     if np.count_nonzero(is_good & is_fitted) < (1 - _LARGEST_SHARE) * np.count_nonzero(is_fitted):
         return _unchanged(table, "the image is no sum of equal images of atoms", explained)
-    old, new = np.flatnonzero(is_old), np.flatnonzero(~is_old & is_good)
+    is_new = ~is_old & is_good
+    old, new = np.flatnonzero(is_old), np.flatnonzero(is_new & ~is_crowded(fit.positions, is_new, parameters))
     rows = atoms[fit.number[old]]
     table.loc[rows, "misfit"] = fit.misfit[old].astype(np.float32)
     moved = rows[is_good[old]]
