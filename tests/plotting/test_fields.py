@@ -57,7 +57,7 @@ def test_strain_at_atoms_is_drawn_around_zero():
     assert axes.get_title(loc="left") == "$a_b"
     np.testing.assert_allclose(axes.images[0].get_extent(), [-0.1, 6.1, 1.95, -0.05])
     assert axes.get_ylim() == pytest.approx((1.95, -0.05))
-    assert len(axes.texts) == 1  # of the scale bar
+    assert [type(artist).__name__ for artist in axes.artists] == ["AnchoredSizeBar"]
 
 
 def test_strain_of_bonds_is_drawn_along_them():
@@ -139,3 +139,12 @@ def test_maps_name_what_is_wrong():
         order_map(IMAGE, ATOMS, RINGS, np.zeros(3), sampling=0.1)
     with pytest.raises(ValueError, match="rings must index 3 atoms, got 0 to 4"):
         orientation_map(IMAGE, ATOMS[:3], RINGS, np.zeros(2), sampling=0.1)
+
+
+@pytest.mark.parametrize(
+    ("order", "extend"),
+    [([0.0, 1 + 1e-12], "neither"), ([0.0, 1.1], "max"), ([-0.1, 1.0], "min"), ([-0.1, 1.1], "both")],
+)
+def test_the_colour_bar_points_to_what_lies_beyond_it(order, extend):
+    figure = order_map(IMAGE, ATOMS, RINGS, order, sampling=0.1)
+    assert figure.axes[0].collections[0].colorbar.extend == extend

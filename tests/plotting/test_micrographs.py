@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 from amorph2d.imaging.simulated import SimulatedImage
 from amorph2d.plotting.micrographs import contact_sheet, family_sheet
@@ -28,9 +30,17 @@ def test_contact_sheet_has_an_image_and_a_title_each():
 
 def test_contact_sheet_with_sampling_has_scale_bars():
     figure = contact_sheet([np.eye(20, 40), np.eye(20, 40)], ["a", "b"], sampling=[0.5, 1.0])
-    assert [axes.texts[0].get_text() for axes in figure.axes] == ["5 Å", "1 nm"]
-    bars = [axes.patches[1].get_width() for axes in figure.axes]
-    assert bars == [5, 10]
+    bars = [axes.artists[0] for axes in figure.axes]
+    assert all(isinstance(bar, AnchoredSizeBar) for bar in bars)
+    assert [bar.txt_label.get_text() for bar in bars] == ["5 Å", "1 nm"]
+    assert [bar.size_bar.get_children()[0].get_width() for bar in bars] == [5, 10]
+    FigureCanvasAgg(figure).draw()
+    boxes = [bar.get_window_extent(figure.canvas.get_renderer()) for bar in bars]
+    assert all(
+        axes.bbox.contains(*corner)
+        for axes, box in zip(figure.axes, boxes, strict=True)
+        for corner in box.get_points()
+    )
 
 
 def test_empty_contact_sheet_says_so():

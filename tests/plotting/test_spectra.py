@@ -37,7 +37,7 @@ def test_examples_spectra_and_distances():
     assert [len(axes.images) for axes in examples] == [1, 1, 1, 1, 1, 0]
     assert examples[0].get_title() == "measured\na $_b"
     assert examples[3].get_title() == "simulated, matched\nx"
-    assert all(axes.texts[0].get_text().endswith("Å") for axes in examples[:5])
+    assert all(axes.artists[0].txt_label.get_text().endswith("Å") for axes in examples[:5])
     spectra, grey = charts
     assert text_of(spectra) == ["measured", "simulated, matched: 0.123", "simulated, unmatched: 1.5"]
     assert text_of(grey) == ["measured", "simulated, matched: 0.05", "simulated, unmatched: 0.4"]

@@ -285,9 +285,17 @@ def _show(
     drawn.set_clim(*limits)
     drawn.set_rasterized(len(values) > RASTERISED_FROM)
     axes.add_collection(drawn, autolim=False)
-    extend = "both" if len(values) and np.abs(values).max() > limits[1] else "neither"
-    bar = figure.colorbar(drawn, ax=axes, shrink=0.8, aspect=30, pad=0.02, extend=extend)
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.8, aspect=30, pad=0.02, extend=_beyond(values, limits))
     bar.set_label(label, color=INK)
+
+
+def _beyond(values: FloatArray, limits: tuple[float, float]) -> str:
+    """Say, in matplotlib's words, at which ends values lie beyond the limits by more than rounding."""
+    margin = 1e-6 * (limits[1] - limits[0])
+    is_below, is_above = (values < limits[0] - margin).any(), (values > limits[1] + margin).any()
+    return {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[
+        bool(is_below), bool(is_above)
+    ]
 
 
 def _line_width(axes: Axes, width: float) -> float:

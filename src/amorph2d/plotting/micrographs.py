@@ -99,16 +99,18 @@ def show_values(axes: Axes, values: AnyArray, sampling: tuple[float, float], *, 
 
 def draw_scale_bar(axes: Axes, shape: tuple[int, ...], sampling: tuple[float, float]) -> None:
     """Draw a labelled scale bar into the lower left corner, above everything else."""
-    from matplotlib.patches import Rectangle
+    from matplotlib.font_manager import FontProperties
+    from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
     height, width = shape[0] * sampling[0], shape[1] * sampling[1]
     length, label = scale_bar(width)
-    x, y = 0.04 * width, 0.95 * height
-    corner, box = (x - 0.015 * width, y - 0.085 * height), (length + 0.03 * width, 0.115 * height)
-    axes.add_patch(Rectangle(corner, *box, facecolor="white", alpha=0.85, linewidth=0, zorder=5))
-    axes.add_patch(Rectangle((x, y), length, 0.012 * height, facecolor=INK, linewidth=0, zorder=6))
-    middle = (x + length / 2, y - 0.012 * height)
-    axes.text(*middle, label, ha="center", va="bottom", color=INK, fontsize="small", zorder=6)
+    bar = AnchoredSizeBar(
+        axes.transData, length, label, "lower left", pad=0.35, borderpad=0.7, sep=3, label_top=True,
+        size_vertical=0.012 * height, color=INK, fontproperties=FontProperties(size="small"),
+    )  # fmt: skip
+    bar.patch.set(facecolor="white", alpha=0.85, linewidth=0)
+    bar.set(zorder=6, in_layout=False)
+    axes.add_artist(bar)
 
 
 def _draw_sheet(rows: Sequence[Sequence[tuple[ArrayLike, str, float | None]]]) -> Figure:

@@ -80,7 +80,7 @@ def draw_strain_map(view: MicrographView, strain: pd.DataFrame) -> Figure:
     """Draw the strain of the bonds of each atom over the micrograph."""
     sites = of_frame(view.sites, view.frame)
     atoms = sites.loc[sites["kind"] == "atom", ["x", "y"]].to_numpy()
-    values = 100 * atom_column(view, strain, "bond_strain")
+    values = atom_column(view, strain, "bond_strain")
     return strain_map(
         view.image, atoms, values, sampling=view.sampling, label="Bond strain [%]", title=view.stem
     )
