@@ -11,6 +11,7 @@ from amorph2d.learning.network import ResidualUNet
 from amorph2d.learning.storage import build_network
 
 FINETUNING = {
+    "command": "kedro run",
     "rehearsal": 0.5,
     "share": 0.5,
     "epochs": 5,
