@@ -32,6 +32,7 @@ VALUES: dict[str, Any] = {
     "repair_amplitude": 0.4,
     "repair_support": 0.25,
     "repair_significance": 3.5,
+    "largest_rejection": 2.0,
     "repair_distance": 0.9,
     "repair_reach": 1.7,
     "repair_bonds": 3,

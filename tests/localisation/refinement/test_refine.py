@@ -121,6 +121,37 @@ def test_false_atoms_go_and_missing_ones_are_found(
     assert (kept.n_found, kept.n_rejected) == (0, 0)
 
 
+@pytest.mark.parametrize(("confidence", "is_believed"), [(0.6, True), (0.999, False)])
+def test_many_atoms_go_only_if_the_network_doubts_them(
+    sheet_of: Callable[..., Any],
+    tables_of: Callable[..., pd.DataFrame],
+    refinement_of: Callable[..., Any],
+    confidence: float,
+    is_believed: bool,
+) -> None:
+    sheet = sheet_of()
+    places = np.mgrid[6:28:0.1, 6:28:0.1].reshape(2, -1).T
+    distance = KDTree(sheet.atoms).query(places)[0]
+    nearby = KDTree(places).query_ball_point(places, 1.0)
+    false = places[[place == max(near, key=distance.__getitem__) for place, near in enumerate(nearby)]][::3]
+    start = np.concatenate([sheet.start, false])
+    given = tables_of(start)
+    given["confidence"] = np.where(np.arange(len(start)) < len(sheet.start), 0.999, confidence).astype(
+        "float32"
+    )
+    parameters = refinement_of()
+    result = refine_sites(sheet.image, given, sampling=sheet.sampling, parameters=parameters)
+    is_left = KDTree(points(result.sites)).query(false)[0] < 0.3
+    if is_believed:
+        assert result.n_rejected > 10
+        assert not result.reason
+        assert not is_left.any()
+    else:
+        assert "atoms for none that the network is sure of" in result.reason
+        assert result.n_rejected == 0
+        pd.testing.assert_frame_equal(result.sites[given.columns], given)
+
+
 def test_candidates_support_what_is_missing(
     sheet_of: Callable[..., Any], tables_of: Callable[..., pd.DataFrame], refinement_of: Callable[..., Any]
 ) -> None:

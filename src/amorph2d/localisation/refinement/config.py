@@ -41,6 +41,10 @@ class RefinementParameters(BaseModel):
         gt=0, description="Relative contrast from which the residual shows a missing atom; inf: never"
     )
     repair_support: float = Field(gt=0, description="The same where the network has a weak peak; inf: never")
+    largest_rejection: float = Field(
+        gt=0,
+        description="Atoms removed over those that the network expects to be false, above which none is",
+    )
     confirmed_amplitude: float = Field(
         ge=0, description="Relative contrast that a missing atom must have once it is fitted"
     )

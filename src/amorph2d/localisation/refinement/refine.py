@@ -78,7 +78,8 @@ def refine_sites(
     I(r) = Σᵢ aᵢ f(r − rᵢ), under noise of a spectrum P. Both f and P come from the image and the network's
     atoms, in turns with damped Gauss-Newton steps of all aᵢ and rᵢ; nothing about the optics is needed. The
     network's positions are a prior. Then atoms of too little contrast are removed, atoms are added where the
-    residual shows one, and where it exceeds the noise the network's position stays.
+    residual shows one, and where it exceeds the noise the network's position stays. Everything stays where
+    the fit would remove many more atoms than the network's confidences allow for.
 
     Parameters
     ----------
@@ -325,6 +326,9 @@ def _assembled(
     is_fitted = fit.weights >= LEAST_WEIGHT
     if np.count_nonzero(is_good & is_fitted) < (1 - _LARGEST_SHARE) * np.count_nonzero(is_fitted):
         return _unchanged(table, "the image is no sum of equal images of atoms", explained)
+    if len(rejected) > _most_rejected(table.loc[atoms, "confidence"].to_numpy(np.float64), parameters):
+        reason = f"the fit takes {len(rejected)} atoms for none that the network is sure of"
+        return _unchanged(table, reason, explained)
     is_new = ~is_old & is_good
     old, new = np.flatnonzero(is_old), np.flatnonzero(is_new & ~is_crowded(fit.positions, is_new, parameters))
     rows = atoms[fit.number[old]]
@@ -352,6 +356,12 @@ def _assembled(
         n_found=len(new),
         explained=explained,
     )
+
+
+def _most_rejected(confidence: FloatArray, parameters: RefinementParameters) -> float:
+    """Return how many atoms may go: some times what the network expects to be false, with its scatter."""
+    doubt = float((1 - confidence).clip(0, 1).sum())
+    return parameters.largest_rejection * (doubt + np.sqrt(doubt) + 1)
 
 
 def _with_errors(fit: Fitted, parameters: RefinementParameters) -> Fitted:
