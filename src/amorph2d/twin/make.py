@@ -15,7 +15,7 @@ from amorph2d.twin.compare import deviation_map, measure_noise, misfit_map, site
 from amorph2d.twin.config import TwinParameters
 from amorph2d.twin.optics import FittedOptics, NothingToFit, fit_optics
 from amorph2d.twin.scene import Scene, as_scene, richest
-from amorph2d.twin.simulate import sheet_wave
+from amorph2d.twin.simulate import SheetWave, sheet_wave
 from amorph2d.units import as_sampling
 
 HALO = 12.0  # of a tile [Å]
@@ -146,14 +146,33 @@ def make_twin(
     objection = _objection(scene, parameters)
     if objection:
         return _not_made(scene, sites, objection)
+    waves = _Waves(scene, parameters.energy if energy is None else float(energy))
     try:
-        fitted = _fit(scene, parameters.energy if energy is None else float(energy), parameters)
+        fitted = _fit(scene, waves, parameters)
     except NothingToFit as error:
         return _not_made(scene, sites, str(error))
     remarks = [] if energy is not None else [f"an energy of {parameters.energy / 1e3:g} keV is assumed"]
     if scene.image.shape != pixels.shape:
         remarks.append(f"only the {parameters.max_side} px that show most of the sheet are simulated")
-    return _made(scene, sites, fitted, parameters, "; ".join(remarks))
+    return _made(scene, sites, waves, fitted, parameters, "; ".join(remarks))
+
+
+class _Waves:
+    """Exit waves of parts of a scene; the last is kept, as small scenes are fitted and simulated whole."""
+
+    def __init__(self, scene: Scene, energy: float) -> None:
+        self._scene, self._energy = scene, energy
+        self._last: tuple[tuple[slice, slice], SheetWave] | None = None
+
+    def of(self, window: tuple[slice, slice]) -> SheetWave:
+        """Return the wave behind all atoms that reach into a window."""
+        if self._last is None or self._last[0] != window:
+            sampling = self._scene.sampling
+            corner = [window[1].start * sampling[1], window[0].start * sampling[0]]
+            shape = (window[0].stop - window[0].start, window[1].stop - window[1].start)
+            atoms = self._scene.atoms - corner
+            self._last = window, sheet_wave(atoms, shape=shape, sampling=sampling, energy=self._energy)
+        return self._last[1]
 
 
 def _objection(scene: Scene, parameters: TwinParameters) -> str:
@@ -189,32 +208,29 @@ def _not_made(scene: Scene, sites: pd.DataFrame, reason: str) -> Twin:
     )
 
 
-def _fit(scene: Scene, energy: float, parameters: TwinParameters) -> FittedOptics:
+def _fit(scene: Scene, waves: _Waves, parameters: TwinParameters) -> FittedOptics:
     """Fit the optics to the richest window, in units of the mean of the image where that is a brightness."""
     window = richest(scene, parameters.fit_side)
     details = scene.details[window]
     spread = float(details.std(dtype=np.float64))
     mean = float(scene.image[window].mean(dtype=np.float64))
     unit = np.float32(mean if mean > spread else spread)
-    corner = [window[1].start * scene.sampling[1], window[0].start * scene.sampling[0]]
-    shape = (details.shape[0], details.shape[1])
-    wave = sheet_wave(scene.atoms - corner, shape=shape, sampling=scene.sampling, energy=energy)
     fitted = fit_optics(
-        details / unit, scene.soft_weight(window), wave, defocus=parameters.defocus, Cs=parameters.Cs
+        details / unit,
+        scene.soft_weight(window),
+        waves.of(window),
+        defocus=parameters.defocus,
+        Cs=parameters.Cs,
     )
     return replace(fitted, contrast=fitted.contrast * float(unit))
 
 
-def _simulated(scene: Scene, fitted: FittedOptics, parameters: TwinParameters) -> Float32Array:
+def _simulated(scene: Scene, waves: _Waves, fitted: FittedOptics, parameters: TwinParameters) -> Float32Array:
     """Image of all atoms in the window, tile by tile, without what varies slowly."""
     halo = int(np.ceil(HALO / min(scene.sampling)))
     simulated = np.empty_like(scene.image)
     for tile in cover(scene.image.shape, tile_size=max(parameters.tile_size, 3 * halo), halo=halo, stride=1):
-        shape = (tile.read[0].stop - tile.read[0].start, tile.read[1].stop - tile.read[1].start)
-        corner = tile.origin[::-1] * scene.sampling[::-1]
-        wave = sheet_wave(
-            scene.atoms - corner, shape=shape, sampling=scene.sampling, energy=fitted.optics.energy
-        )
+        wave = waves.of(tile.read)
         seen = wave.window(wave.intensity(fitted.optics, blur=fitted.blur))
         inner = tuple(
             slice(own.start - read.start, own.stop - read.start)
@@ -225,10 +241,15 @@ def _simulated(scene: Scene, fitted: FittedOptics, parameters: TwinParameters) -
 
 
 def _made(
-    scene: Scene, sites: pd.DataFrame, fitted: FittedOptics, parameters: TwinParameters, remark: str
+    scene: Scene,
+    sites: pd.DataFrame,
+    waves: _Waves,
+    fitted: FittedOptics,
+    parameters: TwinParameters,
+    remark: str,
 ) -> Twin:
     """Simulate and compare."""
-    simulated = _simulated(scene, fitted, parameters)
+    simulated = _simulated(scene, waves, fitted, parameters)
     here, there = (values[scene.is_compared].astype(np.float64) for values in (scene.details, simulated))
     power = float(there @ there)
     gain = float(here @ there) / power if power > 0 else 0.0
