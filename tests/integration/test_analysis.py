@@ -138,3 +138,12 @@ def test_workers_change_nothing(copy, folder, results, tmp_path):
     assert run.code == 0, run.text
     for stem in ("first", "second", "series"):
         pd.testing.assert_frame_equal(sites_of(tmp_path, stem), sites_of(results, stem), atol=1e-4, rtol=1e-3)
+        here, there = (
+            pd.read_parquet(folder / "rings" / f"{stem}.parquet") for folder in (tmp_path, results)
+        )
+        pd.testing.assert_frame_equal(here, there, atol=1e-3, rtol=1e-3)
+    here, there = (
+        {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path, results)
+    )
+    assert here == there

@@ -54,12 +54,12 @@ def run_tasks(
     """
     if not tasks:
         return
-    if _is_done_here(computing, len(tasks)):
+    with _client(computing, len(tasks)) as client:
+        if client is not None:
+            yield from _from_cluster(client, function, tasks, shared)
+            return
         for name, task in tasks.items():
             yield name, function(task, *shared)
-        return
-    with _client(computing, len(tasks)) as client:
-        yield from _from_cluster(client, function, tasks, shared)
 
 
 def stop_processes() -> None:
@@ -70,47 +70,47 @@ def stop_processes() -> None:
         cluster.close()
 
 
-def _is_done_here(computing: ComputingParameters, n_tasks: int) -> bool:
-    """Say whether tasks are done in this process; 'auto' starts the others if it can."""
-    if computing.scheduler != "auto":
-        return computing.scheduler == "none"
-    n_processes = min(_n_processes(computing), n_tasks)
-    if n_tasks < LEAST_FOR_PROCESSES or n_processes == 1:
-        return True
+@contextmanager
+def _client(computing: ComputingParameters, n_tasks: int) -> Iterator[Client | None]:
+    """Give local processes, started if need be, or the cluster at the given address; None: this process."""
+    if computing.scheduler == "none":
+        yield None
+    elif computing.scheduler == "auto":
+        yield _worthwhile_processes(computing, n_tasks)
+    elif computing.scheduler == "local":
+        yield _processes(min(computing.n_workers, n_tasks))
+    else:
+        with _connected(computing.scheduler) as client:
+            yield client
+
+
+def _connected(address: str) -> Client:
+    """Connect to a cluster."""
+    from distributed import Client
+
     try:
-        _processes(n_processes)
-    except (OSError, RuntimeError) as error:
-        logger.warning("processes cannot be started (%s): one does everything", error)
-        return True
-    return False
+        return Client(address, timeout=CONNECTION_TIMEOUT)
+    except (OSError, ValueError) as error:
+        raise ConnectionError(
+            f"no dask scheduler answers at computing.scheduler={address!r} ({error}); start one "
+            "with 'dask scheduler' and give its address, or use 'auto', 'local' or 'none'"
+        ) from error
 
 
-def _n_processes(computing: ComputingParameters) -> int:
-    """Return how many processes are started where it is left to us: two on one core are hardly faster."""
+def _worthwhile_processes(computing: ComputingParameters, n_tasks: int) -> Client | None:
+    """Return local processes where there are cores for them and enough to do: two on one core gain little."""
     import psutil
     from dask.system import CPU_COUNT  # what the container allows
 
-    return min(computing.n_workers, CPU_COUNT, psutil.cpu_count(logical=False) or CPU_COUNT)
-
-
-@contextmanager
-def _client(computing: ComputingParameters, n_tasks: int) -> Iterator[Client]:
-    """Give the local processes, started if need be, or connect to the cluster whose address is given."""
-    from distributed import Client
-
-    if computing.scheduler in ("auto", "local"):
-        is_auto = computing.scheduler == "auto"
-        yield _processes(min(_n_processes(computing) if is_auto else computing.n_workers, n_tasks))
-        return
+    n_cores = min(CPU_COUNT, psutil.cpu_count(logical=False) or CPU_COUNT)
+    n_processes = min(computing.n_workers, n_cores, n_tasks)
+    if n_processes == 1 or n_tasks < LEAST_FOR_PROCESSES:
+        return None
     try:
-        client = Client(computing.scheduler, timeout=CONNECTION_TIMEOUT)
-    except (OSError, ValueError) as error:
-        raise ConnectionError(
-            f"no dask scheduler answers at computing.scheduler={computing.scheduler!r} ({error}); start one "
-            "with 'dask scheduler' and give its address, or use 'auto', 'local' or 'none'"
-        ) from error
-    with client:
-        yield client
+        return _processes(n_processes)
+    except (OSError, RuntimeError) as error:
+        logger.warning("processes cannot be started (%s): one does everything", error)
+        return None
 
 
 def _processes(n_workers: int) -> Client:
