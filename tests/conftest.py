@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# The same examples at every run, on every machine; `--hypothesis-profile=explore` looks for new ones.
-settings.register_profile("repeatable", derandomize=True)
-settings.register_profile("explore", derandomize=False, max_examples=1000)
+# The same examples at every run, on every machine, however busy; `--hypothesis-profile=explore` looks for
+# new ones.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("explore", derandomize=False, deadline=None, max_examples=1000)
 settings.load_profile("repeatable")
 
 ROOT = Path(__file__).parents[1]

@@ -41,7 +41,7 @@ def test_angle_over_the_edge_of_a_periodic_box():
 
 
 @given(disordered_sheets(), st.floats(-180, 180))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_angles_of_an_atom_by_brute_force(sheet, turn):
     atoms, centres, _ = sheet
     bonds = delaunay_bonds(atoms, centres, limits=LIMITS)

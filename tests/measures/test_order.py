@@ -86,7 +86,7 @@ def test_orientation_turns_with_the_sheet(angle):
 
 
 @given(disordered_sheets(), st.floats(0, 360), st.floats(0.5, 3))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_order_does_not_depend_on_place_direction_or_scale(sheet, angle, scale):
     atoms, centres, _ = sheet
     rings, neighbours = find_rings(atoms, centres)

@@ -112,7 +112,7 @@ def test_error_of_the_fit_is_that_of_many_samples():
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_assortativity_is_the_correlation_across_bonds(seed):
     rng = np.random.default_rng(seed)
     points = rng.uniform(-15, 15, (80, 2))

@@ -72,7 +72,7 @@ def test_points_of_a_mask():
 @given(
     st.floats(-100, 100), st.floats(-100, 100), st.floats(0.5, 300), st.floats(0.5, 300), st.floats(0.5, 400)
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_blocks_cover_a_rectangle(x, y, width, height, size):
     window = RectangularWindow(x, y, x + width, y + height)
     blocks = window.blocks(size)

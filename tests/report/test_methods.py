@@ -92,7 +92,7 @@ def test_the_shipped_parameters_are_all_told(used):
         ("twin", None, "simulated again"),
         ("consistency", None, "the weaker was dropped"),
         ("flatten", False, "illumination"),
-        ("masks", {"use": False, "largest_ring": 12, "margin": 2.0}, "contamination"),
+        ("masks", {"use": False, "largest_ring": 12, "smallest_spot": 30.0, "margin": 2.0}, "contamination"),
     ],
 )
 def test_what_was_not_done_is_not_told(used, part, value, gone):

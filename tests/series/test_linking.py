@@ -94,7 +94,7 @@ def brute_force(places, points, max_step):
     return best
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(0, 4))
 def test_links_are_the_cheapest(seed, n_places, n_points):
     rng = np.random.default_rng(seed)

@@ -22,7 +22,7 @@ def nearest(seeds: np.ndarray, box: np.ndarray) -> np.ndarray:
     return cKDTree(seeds, boxsize=box).query(seeds, k=2)[0][:, 1]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     width=st.floats(4.0, 12.0),
     height=st.floats(4.0, 12.0),

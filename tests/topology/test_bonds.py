@@ -68,7 +68,7 @@ def test_a_ring_centre_on_an_atom_takes_no_bond():
 
 
 @given(disordered_sheets(), st.floats(-180, 180), st.randoms(use_true_random=False))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_turning_and_renumbering_change_nothing(sheet, angle, random):
     atoms, centres, _ = sheet
     bonds = delaunay_bonds(atoms, centres, limits=LIMITS)
@@ -83,7 +83,7 @@ def test_turning_and_renumbering_change_nothing(sheet, angle, random):
 
 
 @given(points(), st.floats(0, 1), st.floats(1.1, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_bonds_are_sorted_single_and_within_limits(atoms, shortest, longest):
     bonds = delaunay_bonds(atoms, limits=(shortest, longest))
     lengths = np.linalg.norm(bond_vectors(atoms, bonds), axis=1)

@@ -54,7 +54,7 @@ def test_a_periodic_chain_of_rings_goes_around():
 
 
 @given(disordered_sheets(max_vacancies=3))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_open_and_periodic_sheets_are_consistent(sheet):
     atoms, centres, box = sheet
     for extent in (None, box):

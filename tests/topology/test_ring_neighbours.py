@@ -64,7 +64,7 @@ def test_periodic_graphene():
 
 
 @given(disordered_sheets())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_equals_a_count_bond_by_bond(sheet):
     atoms, centres, _ = sheet
     rings = rings_of(atoms, centres)

@@ -40,7 +40,7 @@ def test_graphene_has_hexagons_by_delaunay_edges():
 
 
 @given(disordered_sheets(max_vacancies=0))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_periodic_rings_fill_the_box(sheet):
     atoms, centres, box = sheet
     bonds = delaunay_bonds(atoms, centres, limits=LIMITS, box=box)
@@ -52,7 +52,7 @@ def test_periodic_rings_fill_the_box(sheet):
 
 
 @given(disordered_sheets())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_euler_of_an_open_sheet_counts_its_pieces(sheet):
     atoms, centres, _ = sheet
     bonds = delaunay_bonds(atoms, centres, limits=LIMITS)
@@ -69,7 +69,7 @@ def test_euler_takes_a_pore_off():
 
 
 @given(disordered_sheets())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_members_go_around_their_ring(sheet):
     atoms, centres, box = sheet
     bonds = delaunay_bonds(atoms, centres, limits=LIMITS, box=box)
@@ -83,7 +83,7 @@ def test_members_go_around_their_ring(sheet):
 
 
 @given(disordered_sheets(), st.floats(-180, 180), st.randoms(use_true_random=False))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_turning_and_renumbering_change_nothing(sheet, angle, random):
     atoms, centres, _ = sheet
     bonds = delaunay_bonds(atoms, centres, limits=LIMITS)
@@ -207,7 +207,7 @@ def test_criteria_agree_on_a_disordered_sheet():
 
 
 @given(disordered_sheets(max_vacancies=0), st.randoms(use_true_random=False))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_centres_are_found_in_their_rings(sheet, random):
     atoms, centres, box = sheet
     rings = planar_rings(atoms, delaunay_bonds(atoms, centres, limits=LIMITS, box=box), max_size=16, box=box)

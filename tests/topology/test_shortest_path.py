@@ -91,7 +91,7 @@ def test_a_small_periodic_box_is_a_ring_around():
 
 
 @given(st.integers(3, 11), st.integers(0, 2**32 - 1), st.integers(3, 10), st.floats(0.1, 0.5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_random_graphs(n_atoms, seed, max_size, density):
     rng = np.random.default_rng(seed)
     bonds = np.argwhere(np.triu(rng.random((n_atoms, n_atoms)) < density, 1))

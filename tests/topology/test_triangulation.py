@@ -48,7 +48,7 @@ def test_coinciding_points_stand_for_one():
 
 
 @given(points())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_circles_around_edges_are_empty(positions):
     edges = delaunay_edges(positions, None)
     assert (edges[:, 0] < edges[:, 1]).all()
@@ -64,7 +64,7 @@ def test_circles_around_edges_are_empty(positions):
 
 
 @given(points(max_size=80))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_periodic_edges_are_those_of_a_tiled_plane(positions):
     box = np.array([31.0, 37.0])
     if len(positions) > 9:

@@ -20,6 +20,10 @@ class MaskParameters(BaseModel):
         description="Shortest and longest bond of the located network [Å]"
     )
     largest_ring: int = Field(ge=3, description="Atoms around the largest ring; larger faces are pores")
+    smallest_spot: float = Field(
+        ge=0,
+        description="Area below which a spot of contamination is not believed, unless it is plain [Å²]",
+    )
     margin: float = Field(
         ge=0, description="Strip around second layers and contamination that is left out [Å]"
     )

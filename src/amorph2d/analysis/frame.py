@@ -172,7 +172,14 @@ def _mask(
         bond_limits=parameters.masks.bond_limits,
         largest_ring=parameters.masks.largest_ring,
     )
-    return segment(image, sampling=sampling, networks=areas, parameters=localisation, cover=cover)
+    return segment(
+        image,
+        sampling=sampling,
+        networks=areas,
+        parameters=localisation,
+        cover=cover,
+        smallest_spot=parameters.masks.smallest_spot,
+    )
 
 
 def _refined(

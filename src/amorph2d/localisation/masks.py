@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import uniform_filter
 
-from amorph2d.arrays import FloatArray
+from amorph2d.arrays import BoolArray, Float32Array, FloatArray
 from amorph2d.imaging.labels import region_mask
 from amorph2d.imaging.simulated import MONOLAYER, OTHER, VACUUM
 from amorph2d.localisation.areas import PixelMap, area_maps
 from amorph2d.localisation.config import LocalisationParameters
+from amorph2d.localisation.spots import without_spots
 from amorph2d.topology.bonds import delaunay_bonds
 from amorph2d.topology.rings import planar_rings
 from amorph2d.units import as_sampling, positions_to_pixels
@@ -22,6 +24,13 @@ if TYPE_CHECKING:
     from amorph2d.learning.storage import TrainedNetwork
 
 COVERED, UNCOVERED = 0.9, 0.1  # probability above which pixels on and off the located network are vacuum
+SURROUNDED = 0.2  # probability up to which pixels amid the located network are no monolayer
+_WINDOW, _AMID = (
+    8.0,
+    0.8,
+)  # side of the square around a pixel [Å] whose covered share puts it amid the network
+_SURE = 0.1  # probability of the monolayer up to which an uncovered pixel is surely none
+_SURELY_OTHER = 3  # in a mask that is being made
 _ROWS_AT_ONCE = 2048
 _RINGS_AROUND = 2  # of the circumference of the largest ring
 NETWORKS = {"pores": "vacuum", "monolayer": "monolayer"}  # task of each network, and the channel it decides
@@ -34,6 +43,7 @@ def segment(
     networks: Mapping[str, TrainedNetwork],
     parameters: LocalisationParameters,
     cover: NDArray[np.uint8] | None = None,
+    smallest_spot: float = 0.0,
 ) -> NDArray[np.uint8]:
     """Say what each pixel of an image shows.
 
@@ -42,7 +52,9 @@ def segment(
 
     The network of the pores sees rims at its own coarse pixels. Where `cover` says what the located bonds and
     rings cover, that is a second, sharper witness: a covered pixel is vacuum only above a probability of
-    0.9, one that is not from 0.1 on.
+    0.9, one that is not from 0.1 on. Layers and debris hide the sheet: a pixel amid the located network, with
+    0.8 of the 8 Å around it covered, is other only where the probability of the monolayer is at most 0.2, and
+    small spots are not believed unless a pixel of them is uncovered and its probability at most 0.1.
 
     Parameters
     ----------
@@ -58,6 +70,8 @@ def segment(
     cover
         1 on the pixels that the located network of bonds covers, else 0, (rows, columns), as
         `covered_pixels` gives it; None: the networks judge alone.
+    smallest_spot
+        Area of the smallest spot of other that is believed in any case where `cover` is given, ≥ 0 [Å²].
 
     Returns
     -------
@@ -75,16 +89,46 @@ def segment(
         raise ValueError(f"networks must be of {', '.join(NETWORKS)}, got {', '.join(networks) or 'none'}")
     thresholds = {task: area_threshold(networks[task], NETWORKS[task], parameters) for task in networks}
     steps = as_sampling(sampling)
-    mask = np.full(np.shape(image), OTHER if "monolayer" in networks else MONOLAYER, dtype=np.uint8)
-    for task, value in (("monolayer", MONOLAYER), ("pores", VACUUM)):  # vacuum has the last word
-        if task in networks:
-            probability = _probability(image, steps, networks[task], NETWORKS[task], parameters)
-            for rows, stripe in probability.stripes():
-                least: Any = np.float32(thresholds[task])
-                if task == "pores" and cover is not None:
-                    least = np.where(cover[rows], COVERED, UNCOVERED).astype(np.float32)
-                mask[rows][stripe > least] = value
+    shape = np.shape(image)
+    mask = np.full(shape, OTHER if "monolayer" in networks else MONOLAYER, dtype=np.uint8)
+    if "monolayer" in networks:
+        maps = _probability(image, steps, networks["monolayer"], "monolayer", parameters)
+        for rows, stripe in maps.stripes():
+            mask[rows] = _sheet_or_other(stripe, thresholds["monolayer"], steps, rows, cover)
+    if "pores" in networks:  # vacuum has the last word
+        maps = _probability(image, steps, networks["pores"], "vacuum", parameters)
+        for rows, stripe in maps.stripes():
+            least: Any = np.float32(thresholds["pores"])
+            if cover is not None:
+                least = np.where(cover[rows], np.float32(COVERED), np.float32(UNCOVERED))
+            mask[rows][stripe > least] = VACUUM
+    if cover is not None and "monolayer" in networks:
+        without_spots(mask, steps, smallest=smallest_spot, spot=OTHER, sure=_SURELY_OTHER, instead=MONOLAYER)
     return mask
+
+
+def _sheet_or_other(
+    probability: Float32Array,
+    threshold: float,
+    steps: tuple[float, float],
+    rows: slice,
+    cover: NDArray[np.uint8] | None,
+) -> NDArray[np.uint8]:
+    """Return what some rows show by the probability of the monolayer in them."""
+    if cover is None:
+        return np.where(probability > threshold, MONOLAYER, OTHER).astype(np.uint8)
+    is_amid = _amid_network(cover, rows, steps)
+    is_sheet = probability > np.where(is_amid, np.float32(min(SURROUNDED, threshold)), np.float32(threshold))
+    is_sure = (probability <= _SURE) & (cover[rows] == 0)
+    return np.where(is_sheet, MONOLAYER, np.where(is_sure, _SURELY_OTHER, OTHER)).astype(np.uint8)
+
+
+def _amid_network(cover: NDArray[np.uint8], rows: slice, steps: tuple[float, float]) -> BoolArray:
+    """Say which pixels of some rows have enough of the located network around them."""
+    sides = [2 * round(_WINDOW / step / 2) + 1 for step in steps]
+    first, last = max(rows.start - sides[0], 0), min(rows.stop + sides[0], cover.shape[0])
+    around = uniform_filter(cover[first:last].astype(np.float32), sides, mode="nearest")
+    return np.asarray(around[rows.start - first : rows.stop - first] >= _AMID)
 
 
 def covered_pixels(

@@ -1,0 +1,77 @@
+"""Small spots in masks."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import find_objects, label
+
+from amorph2d.arrays import BoolArray, IntArray
+
+_ROWS_AT_ONCE = 2048
+_LONGEST = 4.0  # times the root of the area up to which a spot is one
+_CONNECTED = np.ones((3, 3), dtype=bool)
+
+
+def without_spots(
+    mask: NDArray[np.uint8],
+    sampling: tuple[float, float],
+    *,
+    smallest: float,
+    spot: int,
+    sure: int,
+    instead: int,
+) -> None:
+    """Replace small spots of a mask where it is, and take what is sure for what the spots are made of.
+
+    A spot is what hangs together, corners included, of pixels with the value `spot` or `sure`. It is small if
+    its area is below `smallest` and it reaches over at most four times the root of that along y. Of the small
+    ones those without a sure pixel are replaced.
+
+    Parameters
+    ----------
+    mask
+        Mask, (rows, columns).
+    sampling
+        (y, x), > 0 [Å/px].
+    smallest
+        Area from which on no spot is small, ≥ 0 [Å²].
+    spot, sure
+        Values of a spot. No pixel has the second one afterwards.
+    instead
+        Value that small spots get.
+
+    Raises
+    ------
+    ValueError
+        If `smallest` is negative.
+    """
+    if not smallest >= 0:
+        raise ValueError(f"smallest must be ≥ 0 Å², got {smallest}")
+    # A small spot in a row is within so many rows: what is longer need not be seen whole.
+    longest = int(_LONGEST * np.sqrt(smallest) / sampling[0])
+    n_least = smallest / (sampling[0] * sampling[1])
+    above = mask[:0].copy()
+    for start in range(0, mask.shape[0], _ROWS_AT_ONCE):
+        stop = min(start + _ROWS_AT_ONCE, mask.shape[0])
+        # Rows above as they were before the stripe before this one was changed.
+        window = np.concatenate([above, mask[start : stop + longest + 1]])
+        above, n_above = window[: len(above) + stop - start][-(longest + 1) :].copy(), len(above)
+        is_small = _in_small_spots(window, spot, sure, n_least, longest)[n_above : n_above + stop - start]
+        mask[start:stop][is_small] = instead
+        mask[start:stop][mask[start:stop] == sure] = spot
+
+
+def _in_small_spots(
+    window: NDArray[np.uint8], spot: int, sure: int, n_least: float, longest: int
+) -> BoolArray:
+    """Say which pixels belong to spots of less than `n_least` pixels, none of them sure, in few rows."""
+    numbers: IntArray
+    is_sure = window == sure
+    numbers, n_spots = label((window == spot) | is_sure, _CONNECTED)
+    is_small = np.bincount(numbers.ravel(), minlength=n_spots + 1) < n_least
+    is_small[numbers[is_sure]] = False
+    heights = [rows.stop - rows.start for rows, _ in find_objects(numbers)]
+    is_small[1:] &= np.array(heights, dtype=np.int64) <= longest
+    is_small[0] = False
+    return np.asarray(is_small[numbers])
