@@ -202,7 +202,7 @@ def test_rows_at_once_do_not_change_what_is_covered(monkeypatch: pytest.MonkeyPa
     whole = covered_pixels(sites, **places)
     assert 0.5 < whole.mean() < 0.95
     for rows in (100, 333):
-        monkeypatch.setattr(masks, "_ROWS_AT_ONCE", rows)
+        monkeypatch.setattr(masks, "_PIXELS_AT_ONCE", rows * 240)
         np.testing.assert_array_equal(covered_pixels(sites, **places), whole)
 
 

@@ -66,7 +66,7 @@ def test_rows_at_once_change_nothing(monkeypatch: pytest.MonkeyPatch, rows: int)
         )
         assert set(whole[down, across][part]) == {1 if is_small else 2}
     assert np.array_equal(whole == 0, mask == 0)
-    monkeypatch.setattr(spots, "_ROWS_AT_ONCE", rows)
+    monkeypatch.setattr(spots, "_PIXELS_AT_ONCE", rows * 60)
     np.testing.assert_array_equal(replaced(mask, 12.0), whole)
 
 

@@ -17,6 +17,7 @@ from amorph2d.localisation.areas import FlattenedImage, background_map
 from amorph2d.localisation.config import LocalisationParameters
 from amorph2d.localisation.consistency import drop_contradictions, make_consistent
 from amorph2d.localisation.locate import locate_candidates
+from amorph2d.localisation.mapped import without_residue
 from amorph2d.localisation.masks import covered_pixels, segment
 from amorph2d.units import as_sampling
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 NETWORK = "network"
 LENGTHS = ("x", "y", "sigma")
+_HELD = 2**24  # pixels up to which the flattened image is held in memory
 
 
 @dataclass(frozen=True)
@@ -116,26 +118,19 @@ def analyse_frame(
     steps = as_sampling(sampling)
     scaled = (steps[0] / length_scale, steps[1] / length_scale)
     record: dict[str, Any] = {}
+    image = without_residue(image)
     flat: Any = image
     if parameters.flatten and networks.illumination is not None:
         slow = background_map(image, sampling=scaled, network=networks.illumination, parameters=localisation)
         flat = FlattenedImage(image, slow)
         record["illumination_variation"] = flat.variation
-    located = locate_candidates(
-        flat,
-        sampling=scaled,
-        network=networks.sites,
-        parameters=localisation,
-        least=parameters.candidates,
-        frame=frame,
-    )
-    sites = located.sites.assign(origin=NETWORK)
-    if parameters.consistency is not None:
-        sites = make_consistent(sites, located.candidates, parameters=parameters.consistency)
+        if flat.size <= _HELD:
+            flat = np.asarray(flat)
+    sites, weaker = _located(flat, scaled, networks.sites, localisation, parameters, frame)
     mask = _mask(flat, sites, scaled, networks, localisation, parameters)
     for name, value in (("vacuum", VACUUM), ("monolayer", MONOLAYER), ("other", OTHER)):
         record[f"{name}_share"] = np.count_nonzero(mask == value) / mask.size
-    sites, refined = _refined(flat, sites, located.candidates, scaled, mask, parameters)
+    sites, refined = _refined(flat, sites, weaker, scaled, mask, parameters)
     if parameters.consistency is not None:
         # An atom found again may stand where a ring centre was seen instead.
         sites = drop_contradictions(sites, parameters.consistency).reset_index(drop=True)
@@ -151,6 +146,31 @@ def analyse_frame(
     for name in LENGTHS:
         sites[name] = sites[name].to_numpy() * sites[name].dtype.type(length_scale)
     return FrameAnalysis(sites, mask, counts, record, twin)
+
+
+def _located(
+    image: Any,
+    sampling: tuple[float, float],
+    network: TrainedNetwork,
+    localisation: LocalisationParameters,
+    parameters: AnalysisParameters,
+    frame: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the sites, consistent if that is asked for, and the weaker peaks."""
+    located = locate_candidates(
+        image,
+        sampling=sampling,
+        network=network,
+        parameters=localisation,
+        least=parameters.candidates,
+        frame=frame,
+    )
+    sites, weaker = located.sites.assign(origin=NETWORK), located.weaker
+    if parameters.consistency is not None:
+        looked_at = weaker if parameters.consistency.missing is None else located.candidates
+        del located  # a table as large as that of the sites
+        sites = make_consistent(sites, looked_at, parameters=parameters.consistency)
+    return sites, weaker
 
 
 def _mask(
@@ -185,7 +205,7 @@ def _mask(
 def _refined(
     image: Any,
     sites: pd.DataFrame,
-    candidates: pd.DataFrame,
+    weaker: pd.DataFrame,
     sampling: tuple[float, float],
     mask: NDArray[np.uint8],
     parameters: AnalysisParameters,
@@ -197,7 +217,7 @@ def _refined(
     from amorph2d.localisation.refinement.refine import refine_sites
 
     refinement = refine_sites(
-        image, sites, sampling=sampling, parameters=parameters.refinement, mask=mask, candidates=candidates
+        image, sites, sampling=sampling, parameters=parameters.refinement, mask=mask, weaker=weaker
     )
     record |= {
         "n_refined": int((refinement.sites["origin"] == "refined").sum()),
@@ -206,7 +226,7 @@ def _refined(
         "explained": refinement.explained,
         "refinement": refinement.reason,
     }
-    return refinement.sites.copy(), record
+    return refinement.sites, record
 
 
 def _twin(

@@ -27,6 +27,7 @@ def area_maps(
     sampling: tuple[float, float],
     network: TrainedNetwork,
     parameters: LocalisationParameters,
+    source: NetworkInput | None = None,
 ) -> Float32Array:
     """Return the probability that each pixel shows an area.
 
@@ -43,6 +44,8 @@ def area_maps(
         A network with the output ``areas``.
     parameters
         Tiles and precision.
+    source
+        The image resampled and normalised for such a network, if that has been done.
 
     Returns
     -------
@@ -55,7 +58,8 @@ def area_maps(
         If the image or the sampling is not valid, the network has another output or the tiles are too small.
     """
     _check_output(network, "areas")
-    source = network_input(image, sampling=sampling, config=network.config)
+    if source is None:
+        source = network_input(image, sampling=sampling, config=network.config)
     return _whole_maps(source, network, parameters)
 
 

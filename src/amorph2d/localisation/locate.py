@@ -81,14 +81,25 @@ class Located:
 
     Attributes
     ----------
-    sites
-        Table of the sites whose raw confidence exceeds the threshold of their kind.
     candidates
-        Table of these and of all other peaks, down to a lower threshold; with its own numbers.
+        Table of all peaks down to a lower threshold.
+    is_site
+        Which of them are sites: their raw confidence exceeds the threshold of their kind, (N,).
     """
 
-    sites: pd.DataFrame
     candidates: pd.DataFrame
+    is_site: BoolArray
+
+    @property
+    def sites(self) -> pd.DataFrame:
+        """Table of the sites, numbered anew."""
+        sites = self.candidates if self.is_site.all() else self.candidates[self.is_site]
+        return sites.reset_index(drop=True).assign(site=np.arange(len(sites), dtype=np.int64))
+
+    @property
+    def weaker(self) -> pd.DataFrame:
+        """Table of the other peaks."""
+        return self.candidates[~self.is_site].reset_index(drop=True)
 
 
 def locate_candidates(
@@ -123,11 +134,7 @@ def locate_candidates(
     rows, columns = np.shape(image)
     corner = 0.5 * np.array([steps[1], steps[0]])
     edges = -corner, np.array([columns * steps[1], rows * steps[0]]) - corner
-    candidates, is_site = _tabulate(
-        found, network, thresholds, frame=frame, edges=edges, border=parameters.border
-    )
-    sites = candidates[is_site].reset_index(drop=True) if not is_site.all() else candidates
-    return Located(sites.assign(site=np.arange(len(sites), dtype=np.int64)), candidates)
+    return Located(*_tabulate(found, network, thresholds, frame=frame, edges=edges, border=parameters.border))
 
 
 def _find_sites(

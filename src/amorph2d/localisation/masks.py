@@ -15,6 +15,7 @@ from amorph2d.imaging.labels import region_mask
 from amorph2d.imaging.simulated import MONOLAYER, OTHER, VACUUM
 from amorph2d.localisation.areas import PixelMap, area_maps
 from amorph2d.localisation.config import LocalisationParameters
+from amorph2d.localisation.maps import NetworkInput, network_input
 from amorph2d.localisation.spots import without_spots
 from amorph2d.topology.bonds import delaunay_bonds
 from amorph2d.topology.rings import planar_rings
@@ -31,7 +32,7 @@ _WINDOW, _AMID = (
 )  # side of the square around a pixel [Å] whose covered share puts it amid the network
 _SURE = 0.1  # probability of the monolayer up to which an uncovered pixel is surely none
 _SURELY_OTHER = 3  # in a mask that is being made
-_ROWS_AT_ONCE = 2048
+_PIXELS_AT_ONCE = 2**24
 _RINGS_AROUND = 2  # of the circumference of the largest ring
 NETWORKS = {"pores": "vacuum", "monolayer": "monolayer"}  # task of each network, and the channel it decides
 
@@ -91,12 +92,13 @@ def segment(
     steps = as_sampling(sampling)
     shape = np.shape(image)
     mask = np.full(shape, OTHER if "monolayer" in networks else MONOLAYER, dtype=np.uint8)
+    probability = _Probabilities(image, steps, networks, parameters)
     if "monolayer" in networks:
-        maps = _probability(image, steps, networks["monolayer"], "monolayer", parameters)
+        maps = probability.of("monolayer")
         for rows, stripe in maps.stripes():
             mask[rows] = _sheet_or_other(stripe, thresholds["monolayer"], steps, rows, cover)
     if "pores" in networks:  # vacuum has the last word
-        maps = _probability(image, steps, networks["pores"], "vacuum", parameters)
+        maps = probability.of("pores")
         for rows, stripe in maps.stripes():
             least: Any = np.float32(thresholds["pores"])
             if cover is not None:
@@ -161,8 +163,9 @@ def covered_pixels(
     cover = np.empty(shape, dtype=np.uint8)
     # Beyond so far from a stripe nothing reaches into it, neither rings nor what their bonds depend on.
     halo = _RINGS_AROUND * largest_ring * bond_limits[1]
-    for start in range(0, shape[0], _ROWS_AT_ONCE):
-        rows = slice(start, min(start + _ROWS_AT_ONCE, shape[0]))
+    n_rows = max(_PIXELS_AT_ONCE // shape[1], 1)
+    for start in range(0, shape[0], n_rows):
+        rows = slice(start, min(start + n_rows, shape[0]))
         low, high = rows.start * sampling[0] - halo, rows.stop * sampling[0] + halo
         near_atoms, near_centres = (
             points[(points[:, 1] >= low) & (points[:, 1] < high)] for points in (atoms, centres)
@@ -219,18 +222,35 @@ def area_threshold(network: TrainedNetwork, channel: str, parameters: Localisati
     return float(own[channel])
 
 
-def _probability(
-    image: ArrayLike,
-    steps: tuple[float, float],
-    network: TrainedNetwork,
-    channel: str,
-    parameters: LocalisationParameters,
-) -> PixelMap:
-    """Return the probability of one channel at the pixels of the image."""
-    maps = area_maps(image, sampling=steps, network=network, parameters=parameters)
-    return PixelMap(
-        maps[network.config.channels.index(channel)],
-        shape=np.shape(image),
-        sampling=steps,
-        network_sampling=network.config.sampling,
-    )
+class _Probabilities:
+    """What networks say of an image, which is prepared once for those that see it alike."""
+
+    def __init__(
+        self,
+        image: ArrayLike,
+        steps: tuple[float, float],
+        networks: Mapping[str, TrainedNetwork],
+        parameters: LocalisationParameters,
+    ) -> None:
+        self.image, self.steps, self.networks, self.parameters = image, steps, networks, parameters
+        self._prepared: dict[tuple[float, float | None], NetworkInput] = {}
+
+    def of(self, task: str) -> PixelMap:
+        """Return the probability that the network of a task gives to its channel, at the pixels."""
+        network = self.networks[task]
+        seen = network.config.sampling, network.config.normalisation_window
+        if seen not in self._prepared:
+            self._prepared[seen] = network_input(self.image, sampling=self.steps, config=network.config)
+        maps = area_maps(
+            self.image,
+            sampling=self.steps,
+            network=network,
+            parameters=self.parameters,
+            source=self._prepared[seen],
+        )
+        return PixelMap(
+            maps[network.config.channels.index(NETWORKS[task])],
+            shape=np.shape(self.image),
+            sampling=self.steps,
+            network_sampling=network.config.sampling,
+        )

@@ -12,7 +12,7 @@ from amorph2d.arrays import AnyArray, Float32Array, as_image
 from amorph2d.units import Sampling, as_sampling
 
 _LOBES = 3
-_ROWS_AT_ONCE = 256
+_ROWS_AT_ONCE, _ROWS_READ = 128, 1024  # of the result, and at most of the image for them
 _COLUMNS_AT_ONCE = 128
 _LARGEST_HELD = 2**25
 
@@ -85,7 +85,8 @@ class ResampledImage:
         self.shape = resampled_shape(image.shape, sampling, to)
         self._image, self._steps, self._to = image, as_sampling(sampling), to
         if not is_same_sampling(sampling, to) and self.shape[0] * self.shape[1] <= _LARGEST_HELD:
-            self._image, self._steps = resample(image, sampling, to), (to, to)
+            whole = slice(0, self.shape[0]), slice(0, self.shape[1])
+            self._image, self._steps = resample_window(image, self._steps, to, *whole), (to, to)
 
     def read(self, rows: slice, columns: slice) -> Float32Array:
         """Return the window `rows`, `columns`, float32."""
@@ -138,7 +139,8 @@ def resample_window(
     first = min(source.start for _, source, _ in across)
     last = max(source.stop for _, source, _ in across)
     window = np.empty((rows.stop - rows.start, columns.stop - columns.start), dtype=np.float32)
-    for target, source, weights in _bands(image.shape[0], sampling[0], to, rows, _ROWS_AT_ONCE):
+    height = max(min(_ROWS_AT_ONCE, int(_ROWS_READ * sampling[0] / to)), 1)
+    for target, source, weights in _bands(image.shape[0], sampling[0], to, rows, height):
         stripe = weights @ image[source, first:last].astype(np.float32, copy=False)
         for target_x, source_x, weights_x in across:
             window[target, target_x] = stripe[:, source_x.start - first : source_x.stop - first] @ weights_x.T

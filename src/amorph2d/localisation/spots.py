@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects, label
 
-from amorph2d.arrays import BoolArray, IntArray
+from amorph2d.arrays import BoolArray
 
-_ROWS_AT_ONCE = 2048
+_PIXELS_AT_ONCE = 2**23
 _LONGEST = 4.0  # times the root of the area up to which a spot is one
 _CONNECTED = np.ones((3, 3), dtype=bool)
 
@@ -52,8 +52,9 @@ def without_spots(
     longest = int(_LONGEST * np.sqrt(smallest) / sampling[0])
     n_least = smallest / (sampling[0] * sampling[1])
     above = mask[:0].copy()
-    for start in range(0, mask.shape[0], _ROWS_AT_ONCE):
-        stop = min(start + _ROWS_AT_ONCE, mask.shape[0])
+    n_rows = max(_PIXELS_AT_ONCE // mask.shape[1], 1)
+    for start in range(0, mask.shape[0], n_rows):
+        stop = min(start + n_rows, mask.shape[0])
         # Rows above as they were before the stripe before this one was changed.
         window = np.concatenate([above, mask[start : stop + longest + 1]])
         above, n_above = window[: len(above) + stop - start][-(longest + 1) :].copy(), len(above)
@@ -66,7 +67,7 @@ def _in_small_spots(
     window: NDArray[np.uint8], spot: int, sure: int, n_least: float, longest: int
 ) -> BoolArray:
     """Say which pixels belong to spots of less than `n_least` pixels, none of them sure, in few rows."""
-    numbers: IntArray
+    numbers: NDArray[np.integer]
     is_sure = window == sure
     numbers, n_spots = label((window == spot) | is_sure, _CONNECTED)
     is_small = np.bincount(numbers.ravel(), minlength=n_spots + 1) < n_least

@@ -90,8 +90,8 @@ _BEFORE: Sequence[tuple[str, ...]] = (
     (
         "Second layers, contamination and vacuum were told from the monolayer by networks at a coarser "
         "sampling; "
-        "faces of the located network with more than {} atoms are vacuum, spots of less than {} Å² were taken "
-        "for contamination only where they are plain, and nothing within {} Å of second layers and "
+        "faces of the located network with more than {} atoms are vacuum, spots of less than {} Å² were "
+        "taken for contamination only where they are plain, and nothing within {} Å of second layers and "
         "contamination was counted.",
         "masks.largest_ring",
         "masks.smallest_spot",

@@ -161,7 +161,7 @@ def test_candidates_support_what_is_missing(
     candidates = tables_of(sheet.start[lost[:2]]).assign(confidence=np.float32(0.2))
     parameters = refinement_of(repair_amplitude=np.inf)
     result = refine_sites(
-        sheet.image, given, sampling=sheet.sampling, parameters=parameters, candidates=candidates
+        sheet.image, given, sampling=sheet.sampling, parameters=parameters, weaker=candidates
     )
     repaired = result.sites[result.sites["origin"] == "repaired"]
     assert len(repaired) == 2

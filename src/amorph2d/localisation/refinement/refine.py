@@ -28,6 +28,7 @@ _FEWEST = 40  # atoms from which the image of one is estimated
 _LARGEST_SHARE = 0.5  # of misfits among the atoms that could be fitted
 _PROFILE_STEP = 0.05  # [Å]
 _OTHER_BLUR = 0.8  # by which the edges of second layers and debris are softened [Å]
+_NEAR = 1.0  # distance from which on a peak tells how sure a missing atom is [Å]
 _UNSUPPORTED = 0.5  # probability of an atom that the image shows and the network does not
 
 
@@ -69,7 +70,7 @@ def refine_sites(
     sampling: tuple[float, float],
     parameters: RefinementParameters,
     mask: NDArray[np.uint8] | None = None,
-    candidates: pd.DataFrame | None = None,
+    weaker: pd.DataFrame | None = None,
     workers: int = 1,
 ) -> Refinement:
     """Fit amplitudes and positions of atoms to an image.
@@ -93,8 +94,9 @@ def refine_sites(
         Priors, rounds, windows and limits.
     mask
         0 vacuum, 1 monolayer, 2 other, (rows, columns); what shows other matter is left out.
-    candidates
-        Table of weaker peaks of the network; missing atoms near one need less contrast.
+    weaker
+        Table of weaker peaks of the network; missing atoms near one, or near a site that is no longer there,
+        need less contrast.
     workers
         Windows fitted at a time, ≥ 1.
 
@@ -127,9 +129,9 @@ def refine_sites(
     stepper = Stepper(kernel, parameters)
     if not stepper.power >= parameters.least_signal**2:
         return _unchanged(unchanged, "the image of an atom is lost in the noise", explained)
-    support = _atoms_of(candidates)
-    fits = scene.fit_all(positions, support, stepper, workers)
-    return _assembled(unchanged, atoms, positions, fits, candidates, stepper, explained, parameters)
+    support = np.concatenate([positions, _atoms_of(weaker)])
+    rejected, fit = scene.fit_all(positions, support, stepper, workers)
+    return _assembled(unchanged, atoms, rejected, fit, weaker, stepper, explained, parameters)
 
 
 def _check(image: AnyArray, mask: NDArray[np.uint8] | None, workers: int) -> None:
@@ -144,7 +146,7 @@ def _check(image: AnyArray, mask: NDArray[np.uint8] | None, workers: int) -> Non
 
 def _with_columns(sites: pd.DataFrame) -> pd.DataFrame:
     """Return the table with the columns that the refinement fills in."""
-    table = sites.reset_index(drop=True).copy()
+    table = sites.reset_index(drop=True)
     if "origin" not in table:
         table["origin"] = pd.array([NETWORK] * len(table), dtype="str")
     table["misfit"] = np.full(len(table), np.nan, dtype=np.float32)
@@ -167,11 +169,17 @@ def _doubt(windows: Sequence[Window], atoms: Sequence[FloatArray]) -> str:
     return ""
 
 
-def _atoms_of(candidates: pd.DataFrame | None) -> FloatArray:
-    """Return the positions of atoms in a table, (M, 2) [Å]."""
-    if candidates is None:
-        return np.empty((0, 2))
-    return as_points(candidates.loc[candidates["kind"] == "atom", ["x", "y"]].to_numpy(), "candidates")
+def _peaks_of(weaker: pd.DataFrame | None) -> pd.DataFrame:
+    """Return position and confidence of the weaker peaks of atoms."""
+    columns = ["x", "y", "confidence"]
+    if weaker is None:
+        return pd.DataFrame(columns=columns, dtype=float)
+    return weaker.loc[weaker["kind"] == "atom", columns]
+
+
+def _atoms_of(weaker: pd.DataFrame | None) -> FloatArray:
+    """Return the positions of the weaker peaks of atoms, (M, 2) [Å]."""
+    return as_points(_peaks_of(weaker)[["x", "y"]].to_numpy(), "weaker")
 
 
 def _is_read(tile: Tile, positions: FloatArray, sampling: tuple[float, float]) -> BoolArray:
@@ -236,8 +244,8 @@ class _Scene:
 
     def fit_all(
         self, positions: FloatArray, support: FloatArray, stepper: Stepper, workers: int
-    ) -> list[tuple[IntArray, Fitted]]:
-        """Fit all tiles; return the numbers of the atoms and what each tile owns of the fit."""
+    ) -> tuple[IntArray, Fitted]:
+        """Fit all tiles; return the numbers of the atoms that are none, and the others."""
         tiles = self.tiles(self.parameters.tile_size)
         spectra = cache(lambda shape: self._grid(shape).spectra(stepper.kernel))
 
@@ -245,14 +253,19 @@ class _Scene:
             return self._fit(tile, positions, support, stepper, spectra)
 
         if workers == 1 or len(tiles) == 1:
-            return [fit(tile) for tile in tiles]
-        with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(fit, tiles))
+            fits = [fit(tile) for tile in tiles]
+        else:
+            with ThreadPoolExecutor(workers) as pool:
+                fits = list(pool.map(fit, tiles))
+        rejected = np.concatenate([gone for gone, _ in fits])
+        names = Fitted.__dataclass_fields__
+        joined = (np.concatenate([getattr(each, name) for _, each in fits]) for name in names)
+        return rejected, Fitted(*joined)
 
     def _fit(
         self, tile: Tile, positions: FloatArray, support: FloatArray, stepper: Stepper, spectra: Callable
     ) -> tuple[IntArray, Fitted]:
-        """Fit a tile; positions of the result are those in the image."""
+        """Fit a tile; return what it owns, with positions in the image."""
         window, corner = self.window(tile), self.corner(tile)
         inside = np.flatnonzero(_is_read(tile, positions, self.sampling))
         fitted = fit_window(
@@ -272,7 +285,10 @@ class _Scene:
         kept = Fitted(
             number[is_owned],
             fitted.positions[is_owned] + corner,
-            *(getattr(fitted, name)[is_owned] for name in ("sigma", "amplitudes", "misfit", "weights")),
+            *(
+                getattr(fitted, name)[is_owned].astype(np.float32)
+                for name in ("sigma", "amplitudes", "misfit", "weights")
+            ),
         )
         return np.setdiff1d(owned, kept.number), kept
 
@@ -306,20 +322,17 @@ def _mask_weight(mask: NDArray[np.uint8], sampling: tuple[float, float]) -> Floa
 def _assembled(
     table: pd.DataFrame,
     atoms: IntArray,
-    positions: FloatArray,
-    fits: Sequence[tuple[IntArray, Fitted]],
-    candidates: pd.DataFrame | None,
+    rejected: IntArray,
+    fit: Fitted,
+    weaker: pd.DataFrame | None,
     stepper: Stepper,
     explained: float,
     parameters: RefinementParameters,
 ) -> Refinement:
-    """Return the table with what the fits say of it."""
-    rejected = np.concatenate([gone for gone, _ in fits])
-    fit = Fitted(
-        *(np.concatenate([getattr(each, name) for _, each in fits]) for name in Fitted.__dataclass_fields__)
-    )
+    """Return the table with what the fit says of the rows `atoms`, of which some are none."""
     fit = _with_errors(fit, parameters)
     is_old = fit.number >= 0
+    positions = table[["x", "y"]].to_numpy()[atoms]
     moves = np.zeros(len(fit.number))
     moves[is_old] = np.hypot(*(fit.positions[is_old] - positions[fit.number[is_old]]).T)
     is_good = is_believed(fit, moves, parameters)
@@ -331,6 +344,7 @@ def _assembled(
         return _unchanged(table, reason, explained)
     is_new = ~is_old & is_good
     old, new = np.flatnonzero(is_old), np.flatnonzero(is_new & ~is_crowded(fit.positions, is_new, parameters))
+    seen = pd.concat([table.loc[atoms, ["x", "y", "confidence"]], _peaks_of(weaker)])
     rows = atoms[fit.number[old]]
     table.loc[rows, "misfit"] = fit.misfit[old].astype(np.float32)
     moved = rows[is_good[old]]
@@ -340,15 +354,14 @@ def _assembled(
     confirmed = moved[is_plain]
     table.loc[confirmed, "origin"] = REFINED
     table.loc[confirmed, "confidence"] = _confirmed(table.loc[confirmed, "confidence"], parameters)
-    first = int(table["site"].max()) + 1
-    table = table.drop(index=atoms[rejected])
-    added = _new_rows(table, first, fit, new, candidates)
-    if len(added):
-        table = pd.concat([table, added])
+    is_kept = np.ones(len(table), dtype=np.bool_)
+    is_kept[atoms[rejected]] = False
+    added = _new_rows(table, is_kept, fit, new, seen)
+    del seen
     radii = np.arange(0, parameters.kernel_reach, _PROFILE_STEP)
     kernel = stepper.kernel
     return Refinement(
-        sites=table.reset_index(drop=True),
+        sites=_with_rows(table, is_kept, added),
         radii=radii,
         profile=kernel.profile(radii),
         noise=_noise(kernel),
@@ -386,27 +399,35 @@ def _noise(kernel: Kernel) -> float:
 
 
 def _new_rows(
-    table: pd.DataFrame, first: int, fit: Fitted, new: IntArray, candidates: pd.DataFrame | None
+    table: pd.DataFrame, is_kept: BoolArray, fit: Fitted, new: IntArray, seen: pd.DataFrame
 ) -> pd.DataFrame:
-    """Return rows of atoms that were missing, numbered from `first`, in the columns of the table."""
+    """Return rows of atoms that were missing, in the columns of the table, as sure as what was seen there."""
     if len(new) == 0:
         return table.iloc[:0]
     from scipy.spatial import KDTree
 
     places = fit.positions[new]
     rows = pd.DataFrame({"x": places[:, 0], "y": places[:, 1]})
-    nearest = KDTree(table[["x", "y"]].to_numpy()).query(places)[1]
+    kept = np.flatnonzero(is_kept)
+    nearest = kept[KDTree(table[["x", "y"]].to_numpy()[kept]).query(places)[1]]
     for name in ("frame", "analysable"):
         rows[name] = table[name].to_numpy()[nearest]
-    rows["site"] = first + np.arange(len(new))
+    rows["site"] = int(table["site"].max()) + 1 + np.arange(len(new))
     rows["kind"] = pd.array(["atom"] * len(new), dtype="str")
     rows["origin"] = pd.array([REPAIRED] * len(new), dtype="str")
     rows["sigma"], rows["misfit"] = fit.sigma[new], fit.misfit[new]
-    confidence = np.full(len(new), _UNSUPPORTED)
-    known = _atoms_of(candidates)
-    if candidates is not None and len(known):
-        distance, number = KDTree(known).query(places)
-        near = candidates.loc[candidates["kind"] == "atom", "confidence"].to_numpy()[number]
-        confidence = np.where(distance < 1.0, np.maximum(near, 0), confidence)
-    rows["confidence"] = confidence
+    distance, number = KDTree(seen[["x", "y"]].to_numpy()).query(places)
+    near = np.maximum(seen["confidence"].to_numpy(np.float64)[number], 0)
+    rows["confidence"] = np.where(distance < _NEAR, near, _UNSUPPORTED)
     return rows.reindex(columns=table.columns).astype(table.dtypes.to_dict())
+
+
+def _with_rows(table: pd.DataFrame, is_kept: BoolArray, added: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that are kept and those that are added; the table is used up, column by column."""
+    if is_kept.all() and not len(added):
+        return table
+    columns = {}
+    for name in map(str, table.columns):
+        parts = [table.pop(name)[is_kept], added[name]]
+        columns[name] = pd.concat(parts[: 1 + bool(len(added))], ignore_index=True)
+    return pd.DataFrame(columns, copy=False)

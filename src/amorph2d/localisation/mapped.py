@@ -1,0 +1,60 @@
+"""Images in files, read window by window without the file filling the memory."""
+
+from __future__ import annotations
+
+import mmap
+from typing import Any
+
+import numpy as np
+
+from amorph2d.arrays import AnyArray
+
+_LEAST_SIZE = 2**26  # of a file that is let go of, in bytes; smaller ones may stay
+
+
+class MappedImage:
+    """An image in a file, of which windows are copied; what was read of the file does not stay in memory.
+
+    Parameters
+    ----------
+    image
+        Read-only memory map, (rows, columns), of any real type.
+    """
+
+    ndim = 2
+
+    def __init__(self, image: np.memmap[Any, Any]) -> None:
+        self._image = image
+        self.shape: tuple[int, ...] = image.shape
+        self.size: int = image.size
+        self.dtype = image.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, window: slice | tuple[slice, slice]) -> AnyArray:
+        """Return a copy of a window."""
+        pixels = np.array(self._image[window], subok=False)
+        _let_go(self._image)
+        return pixels
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> AnyArray:
+        """Return the whole image."""
+        if copy is False:
+            raise ValueError("an image in a file cannot be had without a copy")
+        return np.array(self._image, dtype=dtype, subok=False)
+
+
+def without_residue(image: AnyArray) -> Any:
+    """Return the image, or one that lets go of what it reads if it is a large read-only memory map."""
+    if not isinstance(image, np.memmap) or image.ndim != 2 or image.flags.writeable:
+        return image
+    return MappedImage(image) if image.nbytes >= _LEAST_SIZE else image
+
+
+def _let_go(image: np.memmap[Any, Any]) -> None:
+    """Let the system take back the pages of a file, which it has on disk."""
+    pages = getattr(image, "_mmap", None)
+    advice = getattr(mmap, "MADV_DONTNEED", None)
+    if pages is not None and advice is not None:
+        pages.madvise(advice)
