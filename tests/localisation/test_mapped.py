@@ -79,3 +79,25 @@ def test_the_file_does_not_stay_in_memory(tmp_path):
     assert total == kept == 0
     assert after_map - before > 60_000
     assert in_files() - before < 10_000
+
+
+def test_free_memory_is_given_back_for_large_images(monkeypatch):
+    status = Path("/proc/self/status")
+    if not status.exists():
+        pytest.skip("needs /proc")
+
+    def in_memory() -> int:
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if "RssAnon" in line)
+
+    image = np.zeros((8, 8), np.float32)
+    # Small enough for the heap, with something small behind each that keeps its end from moving.
+    blocks = [(bytearray(60_000), bytearray(100)) for _ in range(2000)]
+    kept = [small for _, small in blocks]
+    del blocks
+    before = in_memory()
+    mapped.tidy_up(image)
+    assert abs(in_memory() - before) < 20_000
+    monkeypatch.setattr(mapped, "_LARGE", 64)
+    mapped.tidy_up(image)
+    assert before - in_memory() > 60_000
+    assert len(kept) == 2000

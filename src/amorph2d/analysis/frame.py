@@ -17,7 +17,7 @@ from amorph2d.localisation.areas import FlattenedImage, background_map
 from amorph2d.localisation.config import LocalisationParameters
 from amorph2d.localisation.consistency import drop_contradictions, make_consistent
 from amorph2d.localisation.locate import locate_candidates
-from amorph2d.localisation.mapped import without_residue
+from amorph2d.localisation.mapped import tidy_up, without_residue
 from amorph2d.localisation.masks import covered_pixels, segment
 from amorph2d.units import as_sampling
 
@@ -127,10 +127,13 @@ def analyse_frame(
         if flat.size <= _HELD:
             flat = np.asarray(flat)
     sites, weaker = _located(flat, scaled, networks.sites, localisation, parameters, frame)
+    tidy_up(image)
     mask = _mask(flat, sites, scaled, networks, localisation, parameters)
+    tidy_up(image)
     for name, value in (("vacuum", VACUUM), ("monolayer", MONOLAYER), ("other", OTHER)):
         record[f"{name}_share"] = np.count_nonzero(mask == value) / mask.size
     sites, refined = _refined(flat, sites, weaker, scaled, mask, parameters)
+    tidy_up(image)
     if parameters.consistency is not None:
         # An atom found again may stand where a ring centre was seen instead.
         sites = drop_contradictions(sites, parameters.consistency).reset_index(drop=True)
@@ -192,6 +195,7 @@ def _mask(
         bond_limits=parameters.masks.bond_limits,
         largest_ring=parameters.masks.largest_ring,
     )
+    tidy_up(image)
     return segment(
         image,
         sampling=sampling,

@@ -17,7 +17,7 @@ from amorph2d.units import as_sampling
 if TYPE_CHECKING:
     from amorph2d.learning.storage import TrainedNetwork
 
-_ROWS_AT_ONCE = 512
+_ROWS_AT_ONCE, _PIXELS_AT_ONCE = 512, 2**22
 _LEAST_LIGHT = 0.2  # of the background over its mean, if an image is to be divided by it
 
 
@@ -161,8 +161,9 @@ class PixelMap:
 
     def stripes(self) -> Iterator[tuple[slice, Float32Array]]:
         """Yield rows and their values from top to bottom."""
-        for start in range(0, self.shape[0], _ROWS_AT_ONCE):
-            rows = slice(start, min(start + _ROWS_AT_ONCE, self.shape[0]))
+        n_rows = min(_ROWS_AT_ONCE, max(_PIXELS_AT_ONCE // self.shape[1], 1))
+        for start in range(0, self.shape[0], n_rows):
+            rows = slice(start, min(start + n_rows, self.shape[0]))
             yield rows, self.read(rows, slice(0, self.shape[1]))
 
     def whole(self) -> Float32Array:

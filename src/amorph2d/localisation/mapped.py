@@ -1,8 +1,10 @@
-"""Images in files, read window by window without the file filling the memory."""
+"""Large images: read from files window by window, and without what was needed for one step in the next."""
 
 from __future__ import annotations
 
+import ctypes
 import mmap
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import numpy as np
 from amorph2d.arrays import AnyArray
 
 _LEAST_SIZE = 2**26  # of a file that is let go of, in bytes; smaller ones may stay
+_LARGE = 2**26  # pixels from which on memory is tight
 
 
 class MappedImage:
@@ -50,6 +53,17 @@ def without_residue(image: AnyArray) -> Any:
     if not isinstance(image, np.memmap) or image.ndim != 2 or image.flags.writeable:
         return image
     return MappedImage(image) if image.nbytes >= _LEAST_SIZE else image
+
+
+def tidy_up(image: AnyArray) -> None:
+    """Give free memory back to the system if the image is large; the C library would keep it for later."""
+    if image.size < _LARGE:
+        return
+    if "pyarrow" in sys.modules:
+        sys.modules["pyarrow"].default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def _let_go(image: np.memmap[Any, Any]) -> None:
