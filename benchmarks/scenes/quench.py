@@ -74,6 +74,9 @@ SHEETS = (
     Sheet("grains-8", 1800, hot=3500, held=3, cooled=3, seed=16, grain=8.0),
     Sheet("grains-12", 1800, hot=3500, held=3, cooled=3, seed=14, grain=12.0),
     Sheet("grains-20", 2600, hot=3500, held=3, cooled=3, seed=15, grain=20.0),
+    # Small ones for `learnt.py`, which is slow; they are not imaged as they are.
+    Sheet("small-12", 400, hot=3500, held=3, cooled=3, seed=18, grain=12.0),
+    Sheet("small-random", 400, hot=5000, held=5, cooled=10, seed=19),
 )
 POROUS = (
     Porous("quenched-porous", "quenched", (3.0, 4.0, 6.0, 9.0), seed=21),

@@ -19,6 +19,7 @@ FIELD, LARGEST = 90.0, 500  # of images for sites [Å] and [px]
 SCENE_PIXELS, SCENE_SAMPLING = 1024, 0.2
 QUENCHED = ("quenched-fast", "quenched", "grains-8", "grains-12", "grains-20")
 POROUS = ("quenched-porous", "grains-12-porous", "grains-20-porous")
+LEARNT = ("learnt-small-12", "learnt-small-random")
 DEBRIS = ("debris-carbon", "debris-hydrocarbon")
 
 
@@ -53,7 +54,8 @@ def seed_of(*names: str) -> int:
 def structure_paths(coordinates: list[Path], quenched: Path | None) -> dict[str, tuple[str, Path]]:
     """Return group and file of every sheet there is, by name."""
     found = {f"poly-{path.stem}": ("polycrystal", path) for path in coordinates}
-    for group, names in (("quenched", QUENCHED), ("porous", POROUS), ("debris", DEBRIS)):
+    groups = {"quenched": QUENCHED, "porous": POROUS, "learnt": LEARNT, "debris": DEBRIS}
+    for group, names in groups.items():
         for name in names:
             if quenched is not None and (quenched / f"{name}.extxyz").exists():
                 found[name] = (group, quenched / f"{name}.extxyz")
