@@ -36,6 +36,8 @@ VALUES: dict[str, Any] = {
     "repair_distance": 0.9,
     "repair_reach": 1.7,
     "repair_bonds": 3,
+    "insertion_lengths": (1.7, 2.0),
+    "insertion_gain": 12.0,
     "largest_misfit": 3.0,
     "largest_move": 0.5,
     "sigma_scale": 1.0,

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import maximum_filter
 
-from amorph2d.localisation.refinement.judge import _are_highest, is_crowded, mean_squares
+from amorph2d.localisation.refinement.judge import _are_highest, is_crowded
+from amorph2d.localisation.refinement.window import mean_squares
 
 
 def test_mean_squares_are_weighted_and_local() -> None:

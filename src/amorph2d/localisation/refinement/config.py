@@ -53,6 +53,13 @@ class RefinementParameters(BaseModel):
     repair_distance: float = Field(gt=0, description="Least distance of a missing atom from others [Å]")
     repair_reach: float = Field(gt=0, description="Longest bond of a missing atom [Å]")
     repair_bonds: int = Field(ge=0, description="Most atoms within that reach; what has more is none")
+    insertion_lengths: tuple[float, float] = Field(
+        description="Distances of two atoms between which one may be missing, too long for a bond [Å]"
+    )
+    insertion_gain: float = Field(
+        gt=0,
+        description="Fall of the squared residual over the noise that an atom between two needs; inf: none",
+    )
     largest_misfit: float = Field(
         gt=0, description="Residual around an atom over the noise above which its fit is not believed"
     )

@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy.spatial import KDTree
 
 from amorph2d.arrays import AnyArray, BoolArray, Float32Array, FloatArray, IntArray
 from amorph2d.localisation.refinement.config import RefinementParameters
 from amorph2d.localisation.refinement.grid import Spectra
-from amorph2d.localisation.refinement.rounds import Atoms, Stepper
-from amorph2d.localisation.refinement.window import Window
+from amorph2d.localisation.refinement.insertion import with_inserted
+from amorph2d.localisation.refinement.rounds import LEAST_WEIGHT, Atoms, Stepper
+from amorph2d.localisation.refinement.window import Window, mean_squares
 
 MISFIT_RADIUS = 1.5  # around an atom in which the residual is averaged [Å]
-LEAST_WEIGHT = 0.4  # of a pixel, from which on an atom there is fitted and judged
 _SUPPORT = 0.5  # distance of a weak peak of the network that supports a missing atom [Å]
 
 
@@ -72,17 +71,19 @@ def fit_window(
         Limits.
     """
     atoms, numbers = Atoms.at(start), np.arange(len(start))
-    atoms = _rounds(window, atoms, stepper, spectra, parameters.n_rounds)
+    atoms = stepper.settled(window, atoms, spectra, parameters.n_rounds)
     for _ in range(parameters.n_repairs):
-        splines = window.correlated(spectra, _left(window, atoms, spectra))
+        splines = window.correlated(spectra, window.left(spectra, atoms.positions, atoms.amplitudes))
         is_kept = _are_atoms(window, atoms, splines, stepper, parameters)
         missing = _missing(window, splines, atoms.positions[is_kept], support, stepper, parameters)
         if is_kept.all() and not len(missing):
             break
         atoms = atoms.changed(is_kept, missing)
         numbers = np.concatenate([numbers[is_kept], np.full(len(missing), -1)])
-        atoms = _rounds(window, atoms, stepper, spectra, 1)
-    residual = _left(window, atoms, spectra)
+        atoms = stepper.settled(window, atoms, spectra, 1)
+    atoms, n_new = with_inserted(window, atoms, stepper=stepper, spectra=spectra, parameters=parameters)
+    numbers = np.concatenate([numbers, np.full(n_new, -1)])
+    residual = window.left(spectra, atoms.positions, atoms.amplitudes)
     splines = window.correlated(spectra, residual)
     is_kept = _are_atoms(window, atoms, splines, stepper, parameters)
     variance = stepper.covariances(window, atoms)
@@ -90,23 +91,11 @@ def fit_window(
         numbers,
         atoms.positions,
         np.sqrt((variance[:, 1, 1] + variance[:, 2, 2]) / 2),
-        _conditional(window, atoms, splines, stepper),
+        stepper.conditional(window, atoms, splines),
         _misfit(window, atoms, window.whitened(spectra, residual), stepper),
         window.weights_at(atoms.positions),
     )
     return Fitted(*(column[is_kept] for column in columns))
-
-
-def _rounds(window: Window, atoms: Atoms, stepper: Stepper, spectra: Spectra, n_rounds: int) -> Atoms:
-    """Return the atoms after some steps."""
-    for _ in range(n_rounds):
-        atoms = stepper.moved(window, atoms, spectra, _left(window, atoms, spectra))
-    return atoms
-
-
-def _left(window: Window, atoms: Atoms, spectra: Spectra) -> AnyArray:
-    """Return the spectrum of what the atoms leave of the image."""
-    return window.residual(spectra, window.sources(atoms.positions, atoms.amplitudes))
 
 
 def _are_atoms(
@@ -114,15 +103,8 @@ def _are_atoms(
 ) -> BoolArray:
     """Say which atoms have the contrast of one, or stand where that cannot be judged."""
     least = np.where(atoms.is_loose, parameters.confirmed_amplitude, parameters.least_amplitude)
-    has_contrast = _conditional(window, atoms, splines, stepper) >= least
+    has_contrast = stepper.conditional(window, atoms, splines) >= least
     return np.asarray(has_contrast | (window.weights_at(atoms.positions) < LEAST_WEIGHT))
-
-
-def _conditional(window: Window, atoms: Atoms, splines: Float32Array, stepper: Stepper) -> FloatArray:
-    """Return the amplitude that the image alone gives each atom where it is, the others unchanged."""
-    weights = np.maximum(window.weights_at(atoms.positions), LEAST_WEIGHT)
-    left = window.sampled(splines, atoms.positions)[:, 0]
-    return np.asarray(atoms.amplitudes + left / (stepper.power * weights))
 
 
 def _missing(
@@ -198,27 +180,6 @@ def _misfit(window: Window, atoms: Atoms, white: Float32Array, stepper: Stepper)
     steps = np.array(window.grid.sampling)
     mean_squares(white, window.weight, window.pixels_of(atoms.positions), MISFIT_RADIUS / steps, result)
     return result / (np.pi * stepper.kernel.max_frequency**2)
-
-
-@njit(cache=True, nogil=True)
-def mean_squares(  # pragma: no cover
-    white: Float32Array, weight: Float32Array, pixels: FloatArray, radius: FloatArray, result: FloatArray
-) -> None:
-    """Fill in the weighted mean square within an ellipse around each (row, column); NaN where none counts."""
-    rows, columns = white.shape
-    for i in range(len(pixels)):
-        total = area = 0.0
-        row, column = pixels[i]
-        for y in range(max(int(np.ceil(row - radius[0])), 0), min(int(row + radius[0]) + 1, rows)):
-            for x in range(
-                max(int(np.ceil(column - radius[1])), 0), min(int(column + radius[1]) + 1, columns)
-            ):
-                v, u = (y - row) / radius[0], (x - column) / radius[1]
-                if u * u + v * v <= 1:
-                    # The residual was weighted already: its variance is that of the noise times weight².
-                    total += white[y, x] ** 2
-                    area += weight[y, x] ** 2
-        result[i] = total / area if area > 0.5 else np.nan
 
 
 def is_believed(fit: Fitted, moves: FloatArray, parameters: RefinementParameters) -> BoolArray:

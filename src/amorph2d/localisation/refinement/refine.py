@@ -16,9 +16,9 @@ from amorph2d.arrays import AnyArray, BoolArray, Float32Array, FloatArray, IntAr
 from amorph2d.imaging.simulated import OTHER
 from amorph2d.localisation.refinement.config import RefinementParameters
 from amorph2d.localisation.refinement.grid import Grid
-from amorph2d.localisation.refinement.judge import LEAST_WEIGHT, Fitted, fit_window, is_believed, is_crowded
+from amorph2d.localisation.refinement.judge import Fitted, fit_window, is_believed, is_crowded
 from amorph2d.localisation.refinement.kernel import Kernel
-from amorph2d.localisation.refinement.rounds import Stepper, band_limit, estimate_kernel
+from amorph2d.localisation.refinement.rounds import LEAST_WEIGHT, Stepper, band_limit, estimate_kernel
 from amorph2d.localisation.refinement.window import Window
 from amorph2d.localisation.tiles import Tile, cover
 from amorph2d.units import as_sampling, positions_to_pixels

@@ -21,6 +21,7 @@ from amorph2d.localisation.refinement.kernel import (
 )
 from amorph2d.localisation.refinement.window import Window
 
+LEAST_WEIGHT = 0.4  # of a pixel, from which on an atom there is fitted and judged
 _PAIR_REACH = 4.2  # overlaps of atoms farther apart hardly change a step [Å]
 _TABLE_STEP = 0.125  # [Å]
 _SIGMA_REACH = 2.7  # neighbours that are unknown as well when an atom's error is estimated [Å]
@@ -213,6 +214,20 @@ class Stepper:
             positions=atoms.positions + step[:, 1:],
             amplitudes=np.clip(atoms.amplitudes + step[:, 0], *_AMPLITUDES),
         )
+
+    def settled(self, window: Window, atoms: Atoms, spectra: Spectra, n_rounds: int) -> Atoms:
+        """Return the atoms after some steps."""
+        for _ in range(n_rounds):
+            atoms = self.moved(
+                window, atoms, spectra, window.left(spectra, atoms.positions, atoms.amplitudes)
+            )
+        return atoms
+
+    def conditional(self, window: Window, atoms: Atoms, splines: Float32Array) -> FloatArray:
+        """Return the amplitude that the image alone gives each atom where it is, the others unchanged."""
+        weights = np.maximum(window.weights_at(atoms.positions), LEAST_WEIGHT)
+        left = window.sampled(splines, atoms.positions)[:, 0]
+        return np.asarray(atoms.amplitudes + left / (self.power * weights))
 
     def covariances(self, window: Window, atoms: Atoms) -> FloatArray:
         """Return the covariance of (amplitude, x, y) of each atom, (N, 3, 3)."""

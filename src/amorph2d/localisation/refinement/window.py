@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from scipy import fft
 
 from amorph2d.arrays import AnyArray, Float32Array, FloatArray
@@ -63,6 +64,10 @@ class Window:
         spectrum *= np.float32(self.grid.area)
         return spectrum
 
+    def left(self, spectra: Spectra, positions: FloatArray, amplitudes: FloatArray) -> AnyArray:
+        """Return the spectrum of what atoms leave of the image where it counts."""
+        return self.residual(spectra, self.sources(positions, amplitudes))
+
     def correlated(self, spectra: Spectra, residual: AnyArray) -> Float32Array:
         """Return the splines of the residual's correlation with the atom, over the noise."""
         return self._inverse(residual * spectra.matched)
@@ -85,6 +90,27 @@ class Window:
         result[:, 1] /= self.grid.sampling[1]
         result[:, 2] /= self.grid.sampling[0]
         return result
+
+
+@njit(cache=True, nogil=True)
+def mean_squares(  # pragma: no cover
+    white: Float32Array, weight: Float32Array, pixels: FloatArray, radius: FloatArray, result: FloatArray
+) -> None:
+    """Fill in the weighted mean square within an ellipse around each (row, column); NaN where none counts."""
+    rows, columns = white.shape
+    for i in range(len(pixels)):
+        total = area = 0.0
+        row, column = pixels[i]
+        for y in range(max(int(np.ceil(row - radius[0])), 0), min(int(row + radius[0]) + 1, rows)):
+            for x in range(
+                max(int(np.ceil(column - radius[1])), 0), min(int(column + radius[1]) + 1, columns)
+            ):
+                v, u = (y - row) / radius[0], (x - column) / radius[1]
+                if u * u + v * v <= 1:
+                    # The residual was weighted already: its variance is that of the noise times weight².
+                    total += white[y, x] ** 2
+                    area += weight[y, x] ** 2
+        result[i] = total / area if area > 0.5 else np.nan
 
 
 def slow_background(pixels: Float32Array, sampling: tuple[float, float], sigma: float) -> Float32Array:
