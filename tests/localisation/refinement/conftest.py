@@ -140,3 +140,8 @@ def tables_of() -> Callable[..., pd.DataFrame]:
 @pytest.fixture(scope="session")
 def refinement_of() -> Callable[..., RefinementParameters]:
     return make_parameters
+
+
+@pytest.fixture(scope="session")
+def drawn() -> Callable[..., np.ndarray]:
+    return draw
