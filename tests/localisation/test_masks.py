@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from amorph2d.localisation import masks
+from amorph2d.localisation import masks, spots
 from amorph2d.localisation.config import LocalisationParameters
 from amorph2d.localisation.masks import area_threshold, covered_pixels, segment
 
@@ -206,21 +206,8 @@ def test_rows_at_once_do_not_change_what_is_covered(monkeypatch: pytest.MonkeyPa
         np.testing.assert_array_equal(covered_pixels(sites, **places), whole)
 
 
-@pytest.mark.parametrize(("probability", "amid", "beside"), [(0.1, 2, 2), (0.3, 1, 2), (0.6, 1, 1)])
-def test_amid_the_located_network_other_must_be_surer(networks, truth, probability, amid, beside):
-    image = picture(truth)
-    dark = (100 - image.mean()) / image.std()
-    networks["monolayer"] = network_of(("monolayer",), dark - np.log(probability / (1 - probability)) / 20)
-    cover = np.zeros(truth.shape, np.uint8)
-    cover[:, :24] = 1
-    mask = segment(image, sampling=STEPS, networks=networks, parameters=PARAMETERS, cover=cover)
-    is_dark = truth == 2
-    # Within 8 Å, 16 pixels, of the edge of the covered part less than 0.8 is covered.
-    assert set(mask[is_dark][np.nonzero(is_dark)[1] < 15]) == {amid}
-    assert set(mask[is_dark][np.nonzero(is_dark)[1] > 32]) == {beside}
-
-
-def test_small_spots_need_a_sure_pixel_that_is_not_covered(networks, truth):
+def test_small_spots_need_a_sure_pixel_that_is_not_covered(networks, truth, monkeypatch):
+    monkeypatch.setattr(spots, "_ALONE", 1.0)
     truth[:] = 1
     truth[5:10, 5:10] = 2  # 6.25 Å²
     truth[25:30, 5:10] = 2

@@ -10,6 +10,11 @@ from amorph2d.localisation.spots import without_spots
 VALUES = {"spot": 2, "sure": 3, "instead": 1}
 
 
+@pytest.fixture(autouse=True)
+def all_are_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spots, "_ALONE", 1.0)
+
+
 def replaced(mask: np.ndarray, smallest: float, sampling: tuple[float, float] = (1.0, 1.0)) -> np.ndarray:
     result = mask.copy()
     without_spots(result, sampling, smallest=smallest, **VALUES)
@@ -68,6 +73,23 @@ def test_rows_at_once_change_nothing(monkeypatch: pytest.MonkeyPatch, rows: int)
     assert np.array_equal(whole == 0, mask == 0)
     monkeypatch.setattr(spots, "_PIXELS_AT_ONCE", rows * 60)
     np.testing.assert_array_equal(replaced(mask, 12.0), whole)
+
+
+def test_spots_among_others_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spots, "_ALONE", 0.03)
+    mask = np.ones((400, 400), np.uint8)
+    mask[20:23, 20:23] = 2  # alone: 9 of 81 × 81 pixels
+    mask[300:303, 300:303] = 2
+    mask[310:330, 300:330] = 2  # large, 600 pixels
+    mask[200:203, 60:63] = 2
+    mask[270:300, 60:90] = 2  # large, but farther than 40 Å away
+    expected = mask.copy()
+    expected[20:23, 20:23] = expected[200:203, 60:63] = 1
+    whole = replaced(mask, 12.0)
+    np.testing.assert_array_equal(whole, expected)
+    for rows in (7, 50):
+        monkeypatch.setattr(spots, "_PIXELS_AT_ONCE", rows * 400)
+        np.testing.assert_array_equal(replaced(mask, 12.0), whole)
 
 
 def test_an_area_below_zero_is_refused():

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import uniform_filter
 
-from amorph2d.arrays import BoolArray, Float32Array, FloatArray
+from amorph2d.arrays import Float32Array, FloatArray
 from amorph2d.imaging.labels import region_mask
 from amorph2d.imaging.simulated import MONOLAYER, OTHER, VACUUM
 from amorph2d.localisation.areas import PixelMap, area_maps
@@ -53,9 +52,8 @@ def segment(
 
     The network of the pores sees rims at its own coarse pixels. Where `cover` says what the located bonds and
     rings cover, that is a second, sharper witness: a covered pixel is vacuum only above a probability of
-    0.9, one that is not from 0.1 on. Layers and debris hide the sheet: a pixel amid the located network, with
-    0.8 of the 8 Å around it covered, is other only where the probability of the monolayer is at most 0.2, and
-    small spots are not believed unless a pixel of them is uncovered and its probability at most 0.1.
+    0.9, one that is not from 0.1 on. Small spots of other that are alone are not believed, unless a pixel of
+    them is uncovered and its probability of the monolayer at most 0.1.
 
     Parameters
     ----------
@@ -96,7 +94,9 @@ def segment(
     if "monolayer" in networks:
         maps = probability.of("monolayer")
         for rows, stripe in maps.stripes():
-            mask[rows] = _sheet_or_other(stripe, thresholds["monolayer"], steps, rows, cover)
+            mask[rows] = _sheet_or_other(
+                stripe, thresholds["monolayer"], None if cover is None else cover[rows]
+            )
     if "pores" in networks:  # vacuum has the last word
         maps = probability.of("pores")
         for rows, stripe in maps.stripes():
@@ -110,27 +110,12 @@ def segment(
 
 
 def _sheet_or_other(
-    probability: Float32Array,
-    threshold: float,
-    steps: tuple[float, float],
-    rows: slice,
-    cover: NDArray[np.uint8] | None,
+    probability: Float32Array, threshold: float, cover: NDArray[np.uint8] | None
 ) -> NDArray[np.uint8]:
-    """Return what some rows show by the probability of the monolayer in them."""
-    if cover is None:
-        return np.where(probability > threshold, MONOLAYER, OTHER).astype(np.uint8)
-    is_amid = _amid_network(cover, rows, steps)
-    is_sheet = probability > np.where(is_amid, np.float32(min(SURROUNDED, threshold)), np.float32(threshold))
-    is_sure = (probability <= _SURE) & (cover[rows] == 0)
-    return np.where(is_sheet, MONOLAYER, np.where(is_sure, _SURELY_OTHER, OTHER)).astype(np.uint8)
-
-
-def _amid_network(cover: NDArray[np.uint8], rows: slice, steps: tuple[float, float]) -> BoolArray:
-    """Say which pixels of some rows have enough of the located network around them."""
-    sides = [2 * round(_WINDOW / step / 2) + 1 for step in steps]
-    first, last = max(rows.start - sides[0], 0), min(rows.stop + sides[0], cover.shape[0])
-    around = uniform_filter(cover[first:last].astype(np.float32), sides, mode="nearest")
-    return np.asarray(around[rows.start - first : rows.stop - first] >= _AMID)
+    """Return what pixels show by their probability of the monolayer, and whether they are covered."""
+    is_sure = False if cover is None else (probability <= _SURE) & (cover == 0)
+    not_sheet = np.where(is_sure, _SURELY_OTHER, OTHER)
+    return np.where(probability > threshold, MONOLAYER, not_sheet).astype(np.uint8)
 
 
 def covered_pixels(
