@@ -155,7 +155,11 @@ class DefectRanges(_Parameters):
         description="Share of the carbon networks (relaxed, switched, polycrystal) with two-coordinated atoms"
     )
     opening_share: Annotated[ShareRange, AfterValidator(_positive)] = Field(
-        description="Bonds cut and atoms removed, per atom, drawn log-uniformly"
+        description="Bonds cut, atoms removed and atoms put into bonds, per atom, drawn log-uniformly"
+    )
+    contraction: ShareRange = Field(
+        description="How far bonds of atoms with two bonds are contracted and their angles opened, in all "
+        "carbon families but voronoi: 0 not at all, 1 as at bare edges of graphene and in chains"
     )
 
 

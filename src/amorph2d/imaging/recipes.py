@@ -25,6 +25,7 @@ GOLDEN_RATIO = (1 + 5**0.5) / 2
 LENGTH_SCALES = {"silica": silica.LENGTH_SCALE, "polymer": molecular.LENGTH_SCALE}
 CRYSTALS = ("graphene", "boron_nitride")
 NETWORKS = ("switched", *LENGTH_SCALES)  # families whose rings come from bond switching
+CONTRACTED = ("relaxed", "switched", "polycrystal", "graphene")  # families whose bare edges are relaxed
 OPENED = ("relaxed", "switched", "polycrystal")  # families that may have atoms with two bonds
 GRANULAR = 0.6  # share of hexagons from which a switched sheet may start from a polycrystal
 WIDEST_PORE = 0.34  # radius of the widest pore, as a part of the field
@@ -61,6 +62,7 @@ PLAIN: dict[str, Any] = {
     "dopant": 0,
     "dopant_share": 0.0,
     "opening_share": 0.0,
+    "contraction": 0.0,
     "pores": 0,
     "pore_radius": 1.0,
     "pore_roughness": 0.0,
@@ -261,12 +263,14 @@ def _draw_defects(ranges: DefectRanges, family: str, rng: np.random.Generator) -
     dopant, share = int(_choose(ranges.dopants, rng)), _log_uniform(ranges.dopant_share, rng)
     is_opened = rng.random() < ranges.opened and family in OPENED
     opening_share = _log_uniform(ranges.opening_share, rng)
+    contraction = _uniform(ranges.contraction, rng)
     return {
         "defect": kind if is_defective else "none",
         "defect_density": density if is_defective else 0.0,
         "dopant": dopant if is_doped else 0,
         "dopant_share": share if is_doped else 0.0,
         "opening_share": opening_share if is_opened else 0.0,
+        "contraction": contraction if family in CONTRACTED else 0.0,
     }
 
 

@@ -15,6 +15,7 @@ from amorph2d.structures.debris import adatoms, amorphous_carbon, hydrocarbon
 from amorph2d.structures.defects import insert_defects
 from amorph2d.structures.deformation import ripple, strain_field
 from amorph2d.structures.dopants import rest_lengths, substitute
+from amorph2d.structures.edges import contract_edges
 from amorph2d.structures.lattices import BORON_NITRIDE, BORON_NITRIDE_BOND, CARBON_BOND, honeycomb_sheet
 from amorph2d.structures.layers import second_layer
 from amorph2d.structures.molecular import molecular_network
@@ -49,8 +50,8 @@ Recipe = Mapping[str, Any]
 
 def build_specimen(recipe: Recipe) -> Specimen:
     """Build the periodic specimen of a recipe, at least as large as its field."""
-    streams = np.random.SeedSequence(recipe["structure_seed"]).spawn(5)
-    network, faults, pores, motion, overlays = map(np.random.default_rng, streams)
+    streams = np.random.SeedSequence(recipe["structure_seed"]).spawn(6)
+    network, faults, pores, motion, overlays, edges = map(np.random.default_rng, streams)
     scale = recipe["length_scale"]
     columns, rows = recipe["columns"] + 2 * FIELD_MARGIN, recipe["rows"] + 2 * FIELD_MARGIN
     box = np.array([columns, rows]) * recipe["specimen_sampling"] / scale
@@ -61,6 +62,14 @@ def build_specimen(recipe: Recipe) -> Specimen:
         return bilayer_silica(sheet, node_distance=CARBON_BOND * scale)
     if recipe["family"] == "polymer":
         return molecular_network(sheet, node_distance=CARBON_BOND * scale)
+    if recipe["contraction"] > 0:
+        sheet = contract_edges(
+            sheet,
+            contraction=recipe["contraction"],
+            rng=edges,
+            potential=replace(GRAPHENE, bond_length=recipe["bond_length"]),
+            tolerance=RESIDUAL_FORCE,
+        )
     sheet = _deformed(sheet, recipe, motion)
     heights = ripple(
         sheet.positions,

@@ -15,7 +15,7 @@ from amorph2d.structures.lattices import honeycomb_sheet
 from amorph2d.structures.network import RingedSheet, coordination_numbers
 from amorph2d.structures.periodic import as_box, wrap
 from amorph2d.structures.relax import GRAPHENE, KeatingPotential, relax_network
-from amorph2d.structures.springs import Springs, relax_springs
+from amorph2d.structures.springs import TRIGONAL, Springs, relax_springs
 
 SMALLEST_RING, LARGEST_RING = 4, 9
 
@@ -312,6 +312,7 @@ def _settle(graph: Graph, box: FloatArray, potential: KeatingPotential) -> None:
         ends=ends,
         images=-np.rint(straight / box),
         rests=np.full(len(ends), potential.bond_length),
+        cosines=np.full(len(graph.positions), TRIGONAL),
         bond_scale=3 * potential.bond_stiffness / 16,
         angle_scale=3 * potential.angle_stiffness / 8,
     )

@@ -1,4 +1,4 @@
-"""Atoms with two bonds inside a network, where rings are merged or have lost an atom."""
+"""Atoms with two bonds inside a network, where rings are merged or have lost or gained an atom."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from amorph2d.structures.relax import KeatingPotential, relax_network
 
 OPEN_LENGTH = 1.7  # distance to which the atoms of a cut bond are pushed apart, in bond lengths
 LONGEST_BOND = 1.8  # to which two atoms that have lost a bond make a new one [Å]
+SHORTEST_BOND = 1.2  # of an atom that was put into a bond; one with less room goes again [Å]
 _TRIES = 20  # places tried for one opening before it is left out
 
 
@@ -23,10 +24,11 @@ def open_rings(
 ) -> RingedSheet:
     """Leave atoms of a network with two bonds, and relax it.
 
-    At random places an atom is taken away or a bond is cut, equally often, where that leaves every atom at
-    least two bonds. The atoms of a cut bond are held apart while the network relaxes, for the Keating energy
-    lets atoms that are not bonded come too near; those that end closer than 1.8 Å are bonded anew, as around
-    a reconstructed vacancy. A face of more than ten atoms is a hole afterwards.
+    At random places an atom is taken away, a bond is cut or an atom is put into a bond, equally often, where
+    that leaves every atom at least two bonds. Atoms that find no room in a bond are left out. The atoms of a
+    cut bond are held apart while the network relaxes, for the Keating energy lets atoms that are not bonded
+    come too near; those that end closer than 1.8 Å are bonded anew, as around a reconstructed vacancy. A face
+    of more than ten atoms is a hole afterwards.
 
     Parameters
     ----------
@@ -53,8 +55,8 @@ def open_rings(
     """
     if not share >= 0:
         raise ValueError(f"share must be ≥ 0, got {share}")
-    n_removed, n_cuts = rng.poisson(share * len(sheet.positions) / 2, 2).tolist()
-    network = PlanarMap(sheet)
+    n_removed, n_cuts, n_inserted = rng.poisson(share * len(sheet.positions) / 3, 3).tolist()
+    network = PlanarMap(_with_inserted(sheet, n_inserted, rng, potential, tolerance))
     for _ in range(n_removed):
         any(_take_away(network, int(rng.integers(len(network.neighbours)))) for _ in range(_TRIES))
     edited = network.to_sheet()
@@ -67,6 +69,32 @@ def open_rings(
         network.cut(first, second)
     _close(network)
     return network.to_sheet()
+
+
+def _with_inserted(
+    sheet: RingedSheet, n: int, rng: Generator, potential: KeatingPotential, tolerance: float
+) -> RingedSheet:
+    """Put `n` atoms into bonds, relax, and take those away again that have too little room."""
+    if n == 0:
+        return sheet
+    network = PlanarMap(sheet)
+    chosen = rng.permutation(len(sheet.bonds))[:n]
+    atoms = [network.insert(*bond) for bond in sheet.bonds[chosen].tolist()]
+    network = PlanarMap(_relaxed(network.to_sheet(), potential, tolerance))
+    tree = cKDTree(wrap(network.positions, network.box), boxsize=network.box)
+    for atom in atoms:
+        distances, near = tree.query(tree.data[atom], k=4)
+        if distances[1] < SHORTEST_BOND or set(near[distances < LONGEST_BOND].tolist()) - {
+            atom,
+            *network.neighbours[atom],
+        }:
+            network.dissolve(atom)
+    return _relaxed(network.to_sheet(), potential, tolerance)
+
+
+def _relaxed(sheet: RingedSheet, potential: KeatingPotential, tolerance: float) -> RingedSheet:
+    lengths = rest_lengths(sheet, bond_length=potential.bond_length)
+    return relax_network(sheet, potential=potential, tolerance=tolerance, bond_lengths=lengths)
 
 
 def _close(network: PlanarMap) -> None:

@@ -107,6 +107,25 @@ class PlanarMap:
             around = self._edited(atom)
             around.insert(around.index(face[face.index(atom) - 1]), other)
 
+    def insert(self, first: int, second: int) -> int:
+        """Put a new atom, of the first one's element, into a bond, and return its index."""
+        new = len(self.neighbours)
+        half = shortest_image(self.positions[second] - self.positions[first], self.box) / 2
+        self.positions = np.concatenate([self.positions, self.positions[[first]] + half])
+        self.numbers = np.append(self.numbers, self.numbers[first])
+        self._replace(first, second, new)
+        self._replace(second, first, new)
+        self.neighbours.append([first, second])
+        self._before[new] = []
+        return new
+
+    def dissolve(self, atom: int) -> None:
+        """Take away an atom with two bonds and bond its neighbours, the opposite of `insert`."""
+        first, second = self.neighbours[atom]
+        self._replace(first, atom, second)
+        self._replace(second, atom, first)
+        self._edited(atom).clear()
+
     def cut(self, first: int, second: int) -> None:
         """Take away the bond of two atoms; the faces on its sides become one."""
         self._edited(first).remove(second)

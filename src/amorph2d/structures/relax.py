@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from amorph2d.arrays import FloatArray
 from amorph2d.structures.network import RingedSheet, moved
 from amorph2d.structures.sheet import Sheet
-from amorph2d.structures.springs import Springs, build_springs, relax_springs, spring_energy
+from amorph2d.structures.springs import TRIGONAL, Springs, build_springs, relax_springs, spring_energy
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,10 @@ def relax_network(
     tolerance: float = 0.01,
     max_iterations: int = 2000,
     bond_lengths: ArrayLike | None = None,
+    cosines: ArrayLike | None = None,
+    is_box_free: bool = True,
 ) -> RingedSheet:
-    """Move the atoms of a network, and its box edges, to the next minimum of the Keating energy.
+    """Move the atoms of a network, and, if free, its box edges, to the next minimum of the Keating energy.
 
     Parameters
     ----------
@@ -68,6 +70,11 @@ def relax_network(
     bond_lengths
         Rest length of each bond, (B,), all > 0, where they differ from that of the potential: bonds of
         dopants, and nitrides [Å].
+    cosines
+        Cosine of the rest angle between two bonds of each atom, (N,), within -1 … 1, where they differ from
+        -1/2.
+    is_box_free
+        Whether the box edges move as well.
 
     Returns
     -------
@@ -78,7 +85,8 @@ def relax_network(
     Raises
     ------
     ValueError
-        If `tolerance`, `max_iterations` or `bond_lengths` is out of its bounds, or the sheet has no bonds.
+        If `tolerance`, `max_iterations`, `bond_lengths` or `cosines` is out of its bounds, or the sheet has
+        no bonds.
 
     References
     ----------
@@ -91,9 +99,14 @@ def relax_network(
         raise ValueError(f"max_iterations must be ≥ 1, got {max_iterations}")
     if len(sheet.bonds) == 0:
         raise ValueError("sheet must have bonds, got none")
-    springs = _springs(sheet, potential, bond_lengths)
+    springs = _springs(sheet, potential, bond_lengths, cosines)
     positions, box = relax_springs(
-        springs, sheet.positions, sheet.box, tolerance=tolerance, max_iterations=max_iterations
+        springs,
+        sheet.positions,
+        sheet.box,
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+        is_box_free=is_box_free,
     )
     return moved(sheet, positions, box)
 
@@ -137,20 +150,28 @@ def keating_energy(
     ----------
     Keating, Phys. Rev. 145, 637 (1966), doi:10.1103/PhysRev.145.637, eq. 2, in the plane.
     """
-    return spring_energy(_springs(sheet, potential, bond_lengths), sheet.positions, sheet.box)
+    return spring_energy(_springs(sheet, potential, bond_lengths, None), sheet.positions, sheet.box)
 
 
-def _springs(sheet: Sheet, potential: KeatingPotential, bond_lengths: ArrayLike | None) -> Springs:
-    """Return the springs of a sheet, with the potential's bond length where none are given."""
-    n_bonds = len(sheet.bonds)
+def _springs(
+    sheet: Sheet, potential: KeatingPotential, bond_lengths: ArrayLike | None, cosines: ArrayLike | None
+) -> Springs:
+    """Return the springs of a sheet, with the potential's bond length and 120° where none are given."""
+    n_bonds, n_atoms = len(sheet.bonds), len(sheet.positions)
     rests = np.full(n_bonds, potential.bond_length) if bond_lengths is None else np.array(bond_lengths, float)
+    bends = np.full(n_atoms, TRIGONAL) if cosines is None else np.array(cosines, float)
     if rests.shape != (n_bonds,):
         raise ValueError(f"bond_lengths must be one for each of the {n_bonds} bonds, got shape {rests.shape}")
     if not (np.isfinite(rests) & (rests > 0)).all():
         raise ValueError(f"bond_lengths must be > 0 Å, got {rests.min()}")
+    if bends.shape != (n_atoms,):
+        raise ValueError(f"cosines must be one for each of the {n_atoms} atoms, got shape {bends.shape}")
+    if not (np.abs(bends) <= 1).all():
+        raise ValueError(f"cosines must lie in -1 … 1, got {bends[~(np.abs(bends) <= 1)][0]}")
     return build_springs(
         sheet,
         rests,
+        bends,
         bond_stiffness=potential.bond_stiffness,
         angle_stiffness=potential.angle_stiffness,
     )

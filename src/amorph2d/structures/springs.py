@@ -15,6 +15,7 @@ HISTORY = 6  # steps from which the minimiser learns the curvature
 LONGEST_STEP = 0.2  # of any unknown in one iteration [rest lengths]
 LONGEST_FIRST_STEP = 0.07  # where the curvature is not known yet [rest lengths]
 SUFFICIENT_DECREASE = 1e-4
+TRIGONAL = -0.5  # cosine of the angle between two of three equal arms
 _HALVINGS = 25
 
 
@@ -31,6 +32,8 @@ class Springs(NamedTuple):
         Whole boxes between the atom and that image of the other one which the arm reaches, (2 B, 2).
     rests
         Rest length of each arm, (2 B,) [Å].
+    cosines
+        Cosine of the rest angle between two arms of each atom, (N,).
     bond_scale
         3 α / 16 [eV/Å²].
     angle_scale
@@ -41,14 +44,20 @@ class Springs(NamedTuple):
     ends: IntArray
     images: FloatArray
     rests: FloatArray
+    cosines: FloatArray
     bond_scale: float
     angle_scale: float
 
 
 def build_springs(
-    sheet: Sheet, rest_lengths: FloatArray, *, bond_stiffness: float, angle_stiffness: float
+    sheet: Sheet,
+    rest_lengths: FloatArray,
+    rest_cosines: FloatArray,
+    *,
+    bond_stiffness: float,
+    angle_stiffness: float,
 ) -> Springs:
-    """Return the arms of all atoms of `sheet`, whose bonds have the given rest lengths, (B,) [Å]."""
+    """Return the arms of all atoms for rest lengths of bonds, (B,) [Å], and cosines of atoms, (N,)."""
     first, second = sheet.bonds.T
     straight = sheet.positions[second] - sheet.positions[first]
     images = np.rint((shortest_image(straight, sheet.box) - straight) / sheet.box)
@@ -60,6 +69,7 @@ def build_springs(
         ends=np.concatenate([second, first])[order],
         images=np.concatenate([images, -images])[order],
         rests=np.concatenate([rest_lengths, rest_lengths])[order],
+        cosines=rest_cosines,
         bond_scale=3 * bond_stiffness / 16,
         angle_scale=3 * angle_stiffness / 8,
     )
@@ -115,6 +125,7 @@ def _energy(  # pragma: no cover
         start = starts[i]
         count = starts[i + 1] - start
         x, y = unknowns[2 * i], unknowns[2 * i + 1]
+        cosine = springs.cosines[i]
         for a in range(count):
             j, rest = ends[start + a], rests[start + a]
             dx = (unknowns[2 * j] - x + images[start + a, 0] * box[0]) * stretch_x
@@ -128,7 +139,7 @@ def _energy(  # pragma: no cover
             pull[a, 0], pull[a, 1] = 2 * slope * dx, 2 * slope * dy
             for b in range(a):
                 product = rest * rests[start + b]
-                bend = dx * arm[b, 0] + dy * arm[b, 1] + 0.5 * product
+                bend = dx * arm[b, 0] + dy * arm[b, 1] - cosine * product
                 slope = springs.angle_scale / product * bend
                 energy += slope * bend
                 pull[a, 0] += 2 * slope * arm[b, 0]
