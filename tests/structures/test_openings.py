@@ -28,18 +28,23 @@ def network() -> RingedSheet:
 
 @pytest.mark.parametrize("share", [0.01, 0.05])
 def test_atoms_have_two_or_three_bonds_of_the_length_of_bonds(network: RingedSheet, share: float) -> None:
-    sheet = opened(network, share)
-    n_bonds = np.bincount(coordination_numbers(sheet), minlength=5) / len(sheet.positions)
+    n_bonds, n_atoms = np.zeros(5), 0
+    for seed in range(12):
+        sheet = opened(network, share, seed)
+        n_bonds += np.bincount(coordination_numbers(sheet), minlength=5)
+        n_atoms += len(sheet.positions)
+        lengths = np.hypot(*bond_vectors(sheet).T)
+        assert lengths.mean() == pytest.approx(1.41, abs=0.01)
+        assert lengths.max() <= 1.8
+        assert lengths.min() >= 1.1
     assert n_bonds[[0, 1, 4]].tolist() == [0, 0, 0]
-    assert n_bonds[2] == pytest.approx(2.3 * share, rel=0.35)
-    lengths = np.hypot(*bond_vectors(sheet).T)
-    assert lengths.mean() == pytest.approx(1.41, abs=0.01)
-    assert lengths.max() <= 1.8
+    # An atom taken away leaves three such atoms, a bond that is cut and stays so two, an atom put in is one.
+    assert 0.8 * share < n_bonds[2] / n_atoms < 1.75 * share
 
 
 def test_atoms_that_are_not_bonded_keep_apart(network: RingedSheet) -> None:
     sheet = opened(network, 0.05)
-    near = cKDTree(sheet.positions, boxsize=sheet.box).query_pairs(1.7)
+    near = cKDTree(sheet.positions, boxsize=sheet.box).query_pairs(1.6)
     assert near <= {tuple(sorted(bond)) for bond in sheet.bonds.tolist()}
 
 
@@ -52,6 +57,14 @@ def test_rings_close_around_their_bonds(network: RingedSheet) -> None:
             tuple(sorted(pair)) for pair in zip(ring.tolist(), np.roll(ring, -1).tolist(), strict=True)
         } <= bonds
     assert sheet.ring_sizes.max() == 10
+
+
+def test_atoms_are_put_into_bonds_beside_large_rings_only(network: RingedSheet) -> None:
+    grown = [len(opened(network, 3 / len(network.positions), s).positions) for s in range(12)]
+    assert max(grown) > len(network.positions)
+    crystal = honeycomb_sheet([30.0, 30.0], bond_length=1.42, rotation=0.0)
+    same = [len(opened(crystal, 3 / len(crystal.positions), s).positions) for s in range(12)]
+    assert max(same) == len(crystal.positions)
 
 
 def test_cut_bond_of_graphene_merges_two_hexagons_into_a_ring_of_ten() -> None:

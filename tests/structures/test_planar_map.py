@@ -115,3 +115,18 @@ def test_atoms_cut_off_on_all_sides_go() -> None:
     rest = network.to_sheet()
     assert len(rest.positions) == len(crystal.positions) - 4
     assert (coordination_numbers(rest) >= 2).all()
+
+
+def test_inserted_atom_dissolves_into_the_sheet_as_it_was(relaxed: RingedSheet) -> None:
+    network = PlanarMap(relaxed)
+    first, second = relaxed.bonds[17].tolist()
+    atom = network.insert(first, second)
+    longer = network.to_sheet()
+    assert coordination_numbers(longer)[atom] == 2
+    assert len(longer.bonds) == len(relaxed.bonds) + 1
+    assert longer.ring_sizes.sum() == relaxed.ring_sizes.sum() + 2
+    network = PlanarMap(longer)
+    network.dissolve(atom)
+    back = network.to_sheet()
+    np.testing.assert_array_equal(back.bonds, relaxed.bonds)
+    assert rings(back) == rings(relaxed)

@@ -15,7 +15,10 @@ from amorph2d.structures.relax import KeatingPotential, relax_network
 
 OPEN_LENGTH = 1.7  # distance to which the atoms of a cut bond are pushed apart, in bond lengths
 LONGEST_BOND = 1.8  # to which two atoms that have lost a bond make a new one [Å]
-SHORTEST_BOND = 1.2  # of an atom that was put into a bond; one with less room goes again [Å]
+SHORTEST_BOND = 1.2  # of an atom that was put into a bond, and ...
+LEAST_ROOM = 2.0  # ... distance of atoms that it has no bond with; one with less room goes again [Å]
+LARGE_RING = 7  # atoms of a ring that leaves room for one more atom
+SHARES = (0.25, 0.25, 0.5)  # of places where an atom goes, a bond is cut, an atom is put into a bond
 _TRIES = 20  # places tried for one opening before it is left out
 
 
@@ -24,11 +27,11 @@ def open_rings(
 ) -> RingedSheet:
     """Leave atoms of a network with two bonds, and relax it.
 
-    At random places an atom is taken away, a bond is cut or an atom is put into a bond, equally often, where
-    that leaves every atom at least two bonds. Atoms that find no room in a bond are left out. The atoms of a
-    cut bond are held apart while the network relaxes, for the Keating energy lets atoms that are not bonded
-    come too near; those that end closer than 1.8 Å are bonded anew, as around a reconstructed vacancy. A face
-    of more than ten atoms is a hole afterwards.
+    At random places an atom is taken away, a bond is cut or, half of the time, an atom is put into a bond
+    beside a ring of seven or more, where that leaves every atom at least two bonds. Atoms that find no room
+    in a bond are left out. The atoms of a cut bond are held apart while the network relaxes, for the Keating
+    energy lets atoms that are not bonded come too near; those that end closer than 1.8 Å are bonded anew, as
+    around a reconstructed vacancy. A face of more than ten atoms is a hole afterwards.
 
     Parameters
     ----------
@@ -55,7 +58,7 @@ def open_rings(
     """
     if not share >= 0:
         raise ValueError(f"share must be ≥ 0, got {share}")
-    n_removed, n_cuts, n_inserted = rng.poisson(share * len(sheet.positions) / 3, 3).tolist()
+    n_removed, n_cuts, n_inserted = rng.poisson(share * len(sheet.positions) * np.array(SHARES)).tolist()
     network = PlanarMap(_with_inserted(sheet, n_inserted, rng, potential, tolerance))
     for _ in range(n_removed):
         any(_take_away(network, int(rng.integers(len(network.neighbours)))) for _ in range(_TRIES))
@@ -78,18 +81,29 @@ def _with_inserted(
     if n == 0:
         return sheet
     network = PlanarMap(sheet)
-    chosen = rng.permutation(len(sheet.bonds))[:n]
-    atoms = [network.insert(*bond) for bond in sheet.bonds[chosen].tolist()]
+    roomy = _beside_large_rings(sheet)
+    atoms = [network.insert(*bond) for bond in rng.permutation(sheet.bonds[roomy])[:n].tolist()]
+    if not atoms:
+        return sheet
     network = PlanarMap(_relaxed(network.to_sheet(), potential, tolerance))
     tree = cKDTree(wrap(network.positions, network.box), boxsize=network.box)
     for atom in atoms:
         distances, near = tree.query(tree.data[atom], k=4)
-        if distances[1] < SHORTEST_BOND or set(near[distances < LONGEST_BOND].tolist()) - {
+        if distances[1] < SHORTEST_BOND or set(near[distances < LEAST_ROOM].tolist()) - {
             atom,
             *network.neighbours[atom],
         }:
             network.dissolve(atom)
     return _relaxed(network.to_sheet(), potential, tolerance)
+
+
+def _beside_large_rings(sheet: RingedSheet) -> BoolArray:
+    """Say which bonds have a ring of seven atoms or more at a side, (B,)."""
+    n_atoms, large = len(sheet.positions), np.repeat(sheet.ring_sizes >= LARGE_RING, sheet.ring_sizes)
+    following = np.arange(1, len(sheet.ring_members) + 1)
+    following[sheet.ring_offsets[1:] - 1] = sheet.ring_offsets[:-1]
+    sides = np.sort(np.column_stack([sheet.ring_members, sheet.ring_members[following]])[large], axis=1)
+    return np.isin(np.sort(sheet.bonds, axis=1) @ [n_atoms, 1], sides @ [n_atoms, 1])
 
 
 def _relaxed(sheet: RingedSheet, potential: KeatingPotential, tolerance: float) -> RingedSheet:
