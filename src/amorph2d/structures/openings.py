@@ -12,11 +12,12 @@ from amorph2d.structures.network import RingedSheet, coordination_numbers
 from amorph2d.structures.periodic import wrap
 from amorph2d.structures.planar_map import PlanarMap
 from amorph2d.structures.relax import KeatingPotential, relax_network
+from amorph2d.structures.springs import STRAIGHT, TRIGONAL
 
 OPEN_LENGTH = 1.7  # distance to which the atoms of a cut bond are pushed apart, in bond lengths
 LONGEST_BOND = 1.8  # to which two atoms that have lost a bond make a new one [Å]
 SHORTEST_BOND = 1.2  # of an atom that was put into a bond, and ...
-LEAST_ROOM = 2.0  # ... distance of atoms that it has no bond with; one with less room goes again [Å]
+LEAST_ROOM = 1.9  # ... distance of atoms that it has no bond with; one with less room goes again [Å]
 LARGE_RING = 7  # atoms of a ring that leaves room for one more atom
 SHARES = (0.25, 0.25, 0.5)  # of places where an atom goes, a bond is cut, an atom is put into a bond
 _TRIES = 20  # places tried for one opening before it is left out
@@ -66,7 +67,7 @@ def open_rings(
     is_cut = _bonds_to_cut(edited, n_cuts, rng)
     lengths: FloatArray = rest_lengths(edited, bond_length=potential.bond_length)
     lengths[is_cut] = OPEN_LENGTH * potential.bond_length
-    relaxed = relax_network(edited, potential=potential, tolerance=tolerance, bond_lengths=lengths)
+    relaxed = _relaxed(edited, potential, tolerance, lengths)
     network = PlanarMap(relaxed)
     for first, second in relaxed.bonds[is_cut].tolist():
         network.cut(first, second)
@@ -94,7 +95,7 @@ def _with_inserted(
             *network.neighbours[atom],
         }:
             network.dissolve(atom)
-    return _relaxed(network.to_sheet(), potential, tolerance)
+    return network.to_sheet()
 
 
 def _beside_large_rings(sheet: RingedSheet) -> BoolArray:
@@ -106,9 +107,16 @@ def _beside_large_rings(sheet: RingedSheet) -> BoolArray:
     return np.isin(np.sort(sheet.bonds, axis=1) @ [n_atoms, 1], sides @ [n_atoms, 1])
 
 
-def _relaxed(sheet: RingedSheet, potential: KeatingPotential, tolerance: float) -> RingedSheet:
-    lengths = rest_lengths(sheet, bond_length=potential.bond_length)
-    return relax_network(sheet, potential=potential, tolerance=tolerance, bond_lengths=lengths)
+def _relaxed(
+    sheet: RingedSheet, potential: KeatingPotential, tolerance: float, bond_lengths: FloatArray | None = None
+) -> RingedSheet:
+    """Relax a network; bonds of an atom with two bonds lie in a line, or it would lean into rings."""
+    if bond_lengths is None:
+        bond_lengths = rest_lengths(sheet, bond_length=potential.bond_length)
+    cosines = np.where(coordination_numbers(sheet) == 2, STRAIGHT, TRIGONAL)
+    return relax_network(
+        sheet, potential=potential, tolerance=tolerance, bond_lengths=bond_lengths, cosines=cosines
+    )
 
 
 def _close(network: PlanarMap) -> None:

@@ -15,7 +15,7 @@ HISTORY = 6  # steps from which the minimiser learns the curvature
 LONGEST_STEP = 0.2  # of any unknown in one iteration [rest lengths]
 LONGEST_FIRST_STEP = 0.07  # where the curvature is not known yet [rest lengths]
 SUFFICIENT_DECREASE = 1e-4
-TRIGONAL = -0.5  # cosine of the angle between two of three equal arms
+TRIGONAL, STRAIGHT = -0.5, -1.0  # cosine of the angle between two of three equal arms, and between two alone
 _HALVINGS = 25
 
 
