@@ -122,7 +122,7 @@ def _processes(n_workers: int) -> Client:
             n_workers=n_workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # any free port: several runs at a time are fine
             silence_logs=logging.ERROR,
         )
         _local.append((cluster, Client(cluster)))
