@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from amorph2d.localisation import mapped
-from amorph2d.localisation.mapped import MappedImage, without_residue
+from amorph2d.localisation.mapped import MappedImage, PackedPixels, without_residue
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_free_memory_is_given_back_for_large_images(monkeypatch):
 
     image = np.zeros((8, 8), np.float32)
     # Small enough for the heap, with something small behind each that keeps its end from moving.
-    blocks = [(bytearray(60_000), bytearray(100)) for _ in range(2000)]
+    blocks = [(bytearray(b"x") * 60_000, bytearray(100)) for _ in range(2000)]
     kept = [small for _, small in blocks]
     del blocks
     before = in_memory()
@@ -101,3 +101,16 @@ def test_free_memory_is_given_back_for_large_images(monkeypatch):
     mapped.tidy_up(image)
     assert before - in_memory() > 60_000
     assert len(kept) == 2000
+
+
+def test_packed_pixels_are_those_set(rng):
+    pixels = (rng.random((9, 13)) < 0.4).astype(np.uint8)
+    packed = PackedPixels(pixels.shape)
+    assert not np.asarray(packed).any()
+    packed[slice(0, 5)] = pixels[:5]
+    packed[slice(5, 9)] = pixels[5:]
+    np.testing.assert_array_equal(np.asarray(packed), pixels)
+    np.testing.assert_array_equal(packed[slice(2, 20)], pixels[2:])
+    assert np.asarray(packed, dtype=bool).dtype == bool
+    with pytest.raises(ValueError, match="without a copy"):
+        np.asarray(packed, copy=False)

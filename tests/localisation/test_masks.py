@@ -163,8 +163,8 @@ def hexagon(bond: float = 1.42) -> pd.DataFrame:
 def test_rings_and_bonds_cover_the_sheet(sampling: tuple[float, float]) -> None:
     shape = (round(8 / sampling[0]), round(12 / sampling[1]))
     whole = {"shape": shape, "sampling": sampling, "bond_limits": (0.5, 1.9)}
-    with_ring = covered_pixels(hexagon(), largest_ring=6, **whole)
-    without = covered_pixels(hexagon(), largest_ring=5, **whole)
+    with_ring = np.asarray(covered_pixels(hexagon(), largest_ring=6, **whole))
+    without = np.asarray(covered_pixels(hexagon(), largest_ring=5, **whole))
     middle = round(4 / sampling[0]), round(6 / sampling[1])
     assert (with_ring[middle], without[middle]) == (1, 0)
     # The hexagon, a strip of 0.71 Å along its edges and the sixths of a disc at its corners.
@@ -199,7 +199,7 @@ def test_rows_at_once_do_not_change_what_is_covered(monkeypatch: pytest.MonkeyPa
     places = {"shape": (1200, 240), "sampling": (0.25, 0.25), "bond_limits": (0.5, 1.9), "largest_ring": 12}
     sites = pd.DataFrame(np.concatenate(kept), columns=["x", "y"])
     sites["kind"] = np.repeat(["atom", "ring"], [len(each) for each in kept])
-    whole = covered_pixels(sites, **places)
+    whole = np.asarray(covered_pixels(sites, **places))
     assert 0.5 < whole.mean() < 0.95
     for rows in (100, 333):
         monkeypatch.setattr(masks, "_PIXELS_AT_ONCE", rows * 240)

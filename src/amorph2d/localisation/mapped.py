@@ -1,4 +1,4 @@
-"""Large images: read from files window by window, and without what was needed for one step in the next."""
+"""Large images: read from files window by window, packed, and rid of what one step needed before the next."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from amorph2d.arrays import AnyArray
 
@@ -46,6 +47,36 @@ class MappedImage:
         if copy is False:
             raise ValueError("an image in a file cannot be had without a copy")
         return np.array(self._image, dtype=dtype, subok=False)
+
+
+class PackedPixels:
+    """Pixels that are 0 or 1, eight to a byte, of which rows are unpacked when they are asked for.
+
+    Parameters
+    ----------
+    shape
+        Rows and columns.
+    """
+
+    ndim = 2
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.shape = shape
+        self._packed = np.zeros((shape[0], -(-shape[1] // 8)), dtype=np.uint8)
+
+    def __getitem__(self, rows: slice) -> NDArray[np.uint8]:
+        """Return a copy of whole rows."""
+        return np.unpackbits(self._packed[rows], axis=1, count=self.shape[1])
+
+    def __setitem__(self, rows: slice, pixels: AnyArray) -> None:
+        """Set whole rows."""
+        self._packed[rows] = np.packbits(pixels, axis=1)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> AnyArray:
+        """Return all pixels."""
+        if copy is False:
+            raise ValueError("packed pixels cannot be had without a copy")
+        return self[:].astype(np.uint8 if dtype is None else dtype, copy=False)
 
 
 def without_residue(image: AnyArray) -> Any:

@@ -14,6 +14,7 @@ from amorph2d.imaging.labels import region_mask
 from amorph2d.imaging.simulated import MONOLAYER, OTHER, VACUUM
 from amorph2d.localisation.areas import PixelMap, area_maps
 from amorph2d.localisation.config import LocalisationParameters
+from amorph2d.localisation.mapped import PackedPixels
 from amorph2d.localisation.maps import NetworkInput, network_input
 from amorph2d.localisation.spots import without_spots
 from amorph2d.topology.bonds import delaunay_bonds
@@ -42,7 +43,7 @@ def segment(
     sampling: tuple[float, float],
     networks: Mapping[str, TrainedNetwork],
     parameters: LocalisationParameters,
-    cover: NDArray[np.uint8] | None = None,
+    cover: PackedPixels | NDArray[np.uint8] | None = None,
     smallest_spot: float = 0.0,
 ) -> NDArray[np.uint8]:
     """Say what each pixel of an image shows.
@@ -125,7 +126,7 @@ def covered_pixels(
     sampling: tuple[float, float],
     bond_limits: tuple[float, float],
     largest_ring: int,
-) -> NDArray[np.uint8]:
+) -> PackedPixels:
     """Say which pixels the located bonds and rings cover: those in a ring or within 0.71 Å of a bond.
 
     Parameters
@@ -141,11 +142,11 @@ def covered_pixels(
 
     Returns
     -------
-    NDArray[uint8]
+    PackedPixels
         1 where covered, else 0, (rows, columns).
     """
     atoms, centres = (sites.loc[sites["kind"] == kind, ["x", "y"]].to_numpy() for kind in ("atom", "ring"))
-    cover = np.empty(shape, dtype=np.uint8)
+    cover = PackedPixels(shape)
     # Beyond so far from a stripe nothing reaches into it, neither rings nor what their bonds depend on.
     halo = _RINGS_AROUND * largest_ring * bond_limits[1]
     n_rows = max(_PIXELS_AT_ONCE // shape[1], 1)

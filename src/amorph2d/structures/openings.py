@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from amorph2d.arrays import BoolArray, FloatArray
 from amorph2d.structures.dopants import rest_lengths
 from amorph2d.structures.network import RingedSheet, coordination_numbers
-from amorph2d.structures.periodic import wrap
+from amorph2d.structures.periodic import shortest_image, wrap
 from amorph2d.structures.planar_map import PlanarMap
 from amorph2d.structures.relax import KeatingPotential, relax_network
 from amorph2d.structures.springs import STRAIGHT, TRIGONAL
@@ -87,14 +87,15 @@ def _with_inserted(
     if not atoms:
         return sheet
     network = PlanarMap(_relaxed(network.to_sheet(), potential, tolerance))
-    tree = cKDTree(wrap(network.positions, network.box), boxsize=network.box)
-    for atom in atoms:
-        distances, near = tree.query(tree.data[atom], k=4)
-        if distances[1] < SHORTEST_BOND or set(near[distances < LEAST_ROOM].tolist()) - {
-            atom,
-            *network.neighbours[atom],
-        }:
-            network.dissolve(atom)
+    points = wrap(network.positions, network.box)
+    near = cKDTree(points, boxsize=network.box).query_pairs(LEAST_ROOM, output_type="ndarray")
+    distances = np.hypot(*shortest_image(points[near[:, 0]] - points[near[:, 1]], network.box).T)
+    crowded: set[int] = set()
+    for pair, distance in zip(near.tolist(), distances.tolist(), strict=True):
+        if pair[1] not in network.neighbours[pair[0]] or distance < SHORTEST_BOND:
+            crowded |= set(pair)
+    for atom in crowded.intersection(atoms):
+        network.dissolve(atom)
     return network.to_sheet()
 
 
