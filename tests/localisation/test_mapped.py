@@ -91,7 +91,7 @@ def test_free_memory_is_given_back_for_large_images(monkeypatch):
 
     image = np.zeros((8, 8), np.float32)
     # Small enough for the heap, with something small behind each that keeps its end from moving.
-    blocks = [(bytearray(b"x") * 60_000, bytearray(100)) for _ in range(2000)]
+    blocks = [(bytearray(b"x") * 60_000, bytearray(1000)) for _ in range(2000)]
     kept = [small for _, small in blocks]
     del blocks
     before = in_memory()
