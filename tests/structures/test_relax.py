@@ -137,6 +137,46 @@ def test_bonds_take_their_own_lengths(honeycomb: RingedSheet) -> None:
     assert np.abs(gradient).max() < 1.1e-4
 
 
+@pytest.mark.parametrize("angle", [120.0, 150.0, 180.0])
+def test_two_bonds_take_their_own_angle(angle: float) -> None:
+    corner = RingedSheet(
+        positions=np.array([[10.0, 11.0], [11.2, 10.0], [8.8, 10.2]]),
+        numbers=np.full(3, 6),
+        bonds=np.array([[0, 1], [0, 2]]),
+        ring_centres=np.empty((0, 2)),
+        ring_sizes=np.empty(0, dtype=np.int64),
+        box=np.array([20.0, 20.0]),
+        ring_members=np.empty(0, dtype=np.int64),
+        ring_offsets=np.zeros(1, dtype=np.int64),
+    )
+    cosines = np.full(3, np.cos(np.deg2rad(angle)))
+    found = relax_network(corner, cosines=cosines, tolerance=1e-6, is_box_free=False)
+    first, second = bond_vectors(found)
+    np.testing.assert_allclose(lengths(found), 1.42, atol=1e-4)
+    # At 180° the energy is flat: the angle enters with its fourth power.
+    assert np.degrees(np.arccos(first @ second / 1.42**2)) == pytest.approx(
+        angle, abs=0.1 if angle < 180 else 3
+    )
+    np.testing.assert_array_equal(found.box, corner.box)
+
+
+def test_gradient_with_own_angles_is_that_of_the_energy(network: RingedSheet) -> None:
+    rng = np.random.default_rng(5)
+    cosines = rng.uniform(-1, 0, len(network.positions))
+    gradient = keating_energy(network, cosines=cosines)[1]
+    for atom in (3, 40):
+        for axis in (0, 1):
+            moves = np.zeros_like(network.positions)
+            moves[atom, axis] = 1e-5
+            above, below = (
+                keating_energy(
+                    moved(network, network.positions + sign * moves, network.box), cosines=cosines
+                )[0]
+                for sign in (1, -1)
+            )
+            assert (above - below) / 2e-5 == pytest.approx(gradient[atom, axis], rel=1e-5, abs=1e-5)
+
+
 def test_relaxing_again_changes_nothing(relaxed: RingedSheet) -> None:
     again = relax_network(relaxed, tolerance=0.011)
     moves = shortest_image(again.positions - relaxed.positions, relaxed.box)
@@ -225,5 +265,9 @@ def test_errors(network: RingedSheet) -> None:
         relax_network(network, bond_lengths=[1.4, 1.4, 1.4])
     with pytest.raises(ValueError, match=r"bond_lengths must be > 0 Å, got -1"):
         keating_energy(network, bond_lengths=np.r_[-1.0, np.ones(len(network.bonds) - 1)])
+    with pytest.raises(ValueError, match=r"cosines must be one for each of the \d+ atoms, got shape \(1,\)"):
+        relax_network(network, cosines=[-0.5])
+    with pytest.raises(ValueError, match=r"cosines must lie in -1 … 1, got -1\.5"):
+        relax_network(network, cosines=np.full(len(network.positions), -1.5))
     with pytest.raises(ValueError, match="angle_stiffness must be > 0, got -1"):
         KeatingPotential(bond_length=1.42, bond_stiffness=25.0, angle_stiffness=-1)

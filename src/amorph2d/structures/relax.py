@@ -112,16 +112,20 @@ def relax_network(
 
 
 def keating_energy(
-    sheet: Sheet, *, potential: KeatingPotential = GRAPHENE, bond_lengths: ArrayLike | None = None
+    sheet: Sheet,
+    *,
+    potential: KeatingPotential = GRAPHENE,
+    bond_lengths: ArrayLike | None = None,
+    cosines: ArrayLike | None = None,
 ) -> tuple[float, FloatArray, FloatArray]:
     r"""Return the energy of a network and its gradients.
 
     .. math::
 
         E = Σ_{ij} \frac{3 α}{16 d_{ij}²} (r_{ij}² - d_{ij}²)²
-            + Σ_{jik} \frac{3 β}{8 d_{ij} d_{ik}} (r_{ij}·r_{ik} + d_{ij} d_{ik}/2)²
+            + Σ_{jik} \frac{3 β}{8 d_{ij} d_{ik}} (r_{ij}·r_{ik} - c_i d_{ij} d_{ik})²
 
-    over all bonds ij and all pairs of bonds ij, ik of an atom i.
+    over all bonds ij and all pairs of bonds ij, ik of an atom i, with c = -1/2 where nothing else is given.
 
     Parameters
     ----------
@@ -131,6 +135,8 @@ def keating_energy(
         Springs; those of graphene if not given.
     bond_lengths
         Rest length of each bond, (B,), all > 0, where they differ from that of the potential [Å].
+    cosines
+        Cosine of the rest angle between two bonds of each atom, (N,), within -1 … 1.
 
     Returns
     -------
@@ -144,13 +150,13 @@ def keating_energy(
     Raises
     ------
     ValueError
-        If `bond_lengths` is out of its bounds.
+        If `bond_lengths` or `cosines` is out of its bounds.
 
     References
     ----------
     Keating, Phys. Rev. 145, 637 (1966), doi:10.1103/PhysRev.145.637, eq. 2, in the plane.
     """
-    return spring_energy(_springs(sheet, potential, bond_lengths, None), sheet.positions, sheet.box)
+    return spring_energy(_springs(sheet, potential, bond_lengths, cosines), sheet.positions, sheet.box)
 
 
 def _springs(
