@@ -7,7 +7,7 @@ Monolayer amorphous carbon is quenched from random points in a plane, or from a 
 graphene, which stays richer in hexagons: atoms move in x and y only. Annealed and cooled with the potential
 of Erhart and Albe, it is relaxed, box and all, with the second-generation REBO, whose bonds have the right
 length. In a plane it leaves one to two per cent of the atoms with four neighbours: those become pairs, and
-all is relaxed again. Porous sheets lose discs and are annealed briefly and relaxed again. Debris is quenched
+all is relaxed again. Porous sheets lose discs, are annealed briefly and treated likewise. Debris is quenched
 likewise in three dimensions, periodic in all. Stores ``NAME.extxyz``; the seeds decide all but the last bits.
 
 J. Tersoff's form with the parameters of P. Erhart and K. Albe, Phys. Rev. B 71, 035211 (2005); D. W. Brenner
@@ -215,7 +215,9 @@ def quench_sheet(sheet: Sheet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return positions, np.full(len(positions), CARBON), box
 
 
-def without_fourfold(positions: np.ndarray, box: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def without_fourfold(
+    positions: np.ndarray, box: np.ndarray, *, seed: int, is_box_free: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     """Replace atoms with four neighbours, which carbon does not have in a plane, by pairs, and relax."""
     for _ in range(4):
         split = split_fourfold(positions[:, :2] % box, box)
@@ -223,7 +225,7 @@ def without_fourfold(positions: np.ndarray, box: np.ndarray, *, seed: int) -> tu
             break
         simulation = Simulation(split, np.full(len(split), CARBON), box, seed)
         simulation.interact(REBO)
-        simulation.relax(box=True)
+        simulation.relax(box=is_box_free)
         positions, box = simulation.atoms()
     return positions, box
 
@@ -271,7 +273,7 @@ def cut_pores(
     simulation.relax()
     simulation.heat(1500.0, held=0.5, cooled=0.5)
     simulation.relax()
-    positions, box = simulation.atoms()
+    positions, box = without_fourfold(*simulation.atoms(), seed=porous.seed, is_box_free=False)
     positions = positions[:, :2] % box
     while True:
         pairs = KDTree(positions, boxsize=box).query_pairs(LONGEST_BOND, output_type="ndarray")
