@@ -306,24 +306,6 @@ def test_the_threshold_with_the_best_f1_is_chosen(network, settings, pretend):
     assert json.loads(json.dumps(metadata, allow_nan=False)) == metadata
 
 
-def test_images_that_cannot_be_read_do_not_choose_the_threshold(network, settings, pretend):
-    # Of the second image most is false below 0.45 and little is found above it.
-    images = [grid_image(), grid_image()]
-    shifted = images[1].atoms + np.array([1.5, 0.7])
-    read = table(
-        {"atom": images[0].atoms, "ring": images[0].rings},
-        {"atom": np.full(25, 0.3), "ring": np.full(4, 0.9)},
-    )
-    guessed = table(
-        {"atom": np.concatenate([images[1].atoms[:5], *[shifted] * 9]), "ring": images[1].rings},
-        {"atom": np.repeat([0.4, 0.3], [5, 9 * len(shifted)]), "ring": np.full(4, 0.9)},
-    )
-    pretend(read, guessed)
-    assert calibrate_sites(network, images, **settings).metadata["thresholds"]["atom"] == 0.2
-    pretend(guessed, guessed)
-    assert calibrate_sites(network, images, **settings).metadata["thresholds"]["atom"] == 0.35
-
-
 def test_calibration_takes_raw_confidences_whatever_the_network_has(network, settings, pretend):
     image = grid_image()
     old = {"thresholds": {"atom": 0.9}, "confidence": {"raw": [0, 1], "atom": [0.1, 0.2], "ring": [0, 1]}}

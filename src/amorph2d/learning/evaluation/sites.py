@@ -39,8 +39,6 @@ from amorph2d.localisation.matching import match_points
 
 Place = tuple[float, float, float, float]
 
-READABLE = 0.9  # F1 from which on an image has a say in the choice of a threshold
-
 
 @dataclass(frozen=True, eq=False)
 class JudgedSites:
@@ -216,10 +214,9 @@ def calibrate_sites(
     -------
     TrainedNetwork
         The network with three more metadata. All of them take the raw confidence, the height of a peak:
-        ``thresholds``, for each kind the one with the best F1 of the images that are readable, those in which
-        some threshold gives 0.9; ``confidence``, rising values ``raw`` and for each kind the probability that
-        a site is true, never falling; ``sigma``, rising values ``confidence`` and for each kind in ``sigma``
-        the root-mean-square error per axis, never rising [Å].
+        ``thresholds``, for each kind the one with the best F1; ``confidence``, rising values ``raw`` and for
+        each kind the probability that a site is true, never falling; ``sigma``, rising values ``confidence``
+        and for each kind in ``sigma`` the root-mean-square error per axis, never rising [Å].
 
     Raises
     ------
@@ -358,21 +355,10 @@ def _judge_above(
 
 
 def _best_threshold(located: Sequence[_Located], channel: str, evaluation: EvaluationParameters) -> float:
-    """Return the candidate with the best F1 of the readable images; of equal ones the first.
-
-    An image is readable if some candidate gives it an F1 of 0.9. Of others much is guessed whatever the
-    threshold, and as they have the most sites near it, they would decide. Without readable images all count.
-    """
-    counts = np.array(
-        [
-            [
-                (2 * len(sites.errors), len(sites.is_true) + sites.n_true)
-                for sites in _judge_above(located, channel, threshold, evaluation)
-            ]
-            for threshold in evaluation.thresholds
-        ]
-    )  # thresholds, images, what F1 is the ratio of
-    best = (counts[..., 0] / np.maximum(counts[..., 1], 1)).max(axis=0)
-    is_readable = best >= READABLE
-    matched, judged = counts[:, is_readable if is_readable.any() else slice(None)].sum(axis=1).T
-    return float(evaluation.thresholds[int(np.argmax(matched / np.maximum(judged, 1)))])
+    """Return the candidate with the best F1; of equal ones the first."""
+    f1 = []
+    for threshold in evaluation.thresholds:
+        sites = _join(_judge_above(located, channel, threshold, evaluation))
+        n_sites = len(sites.is_true) + sites.n_true
+        f1.append(2 * len(sites.errors) / n_sites if n_sites else 0.0)
+    return float(evaluation.thresholds[int(np.argmax(f1))])
