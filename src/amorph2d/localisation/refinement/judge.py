@@ -8,6 +8,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from amorph2d.arrays import AnyArray, BoolArray, Float32Array, FloatArray, IntArray
+from amorph2d.localisation.nearby import points_near
 from amorph2d.localisation.refinement.config import RefinementParameters
 from amorph2d.localisation.refinement.grid import Spectra
 from amorph2d.localisation.refinement.insertion import with_inserted
@@ -195,7 +196,8 @@ def is_crowded(positions: FloatArray, new: BoolArray, parameters: RefinementPara
     """Say which new atoms, (N,), have more neighbours than bonds, among all atoms at `positions`, (N, 2)."""
     crowded = np.zeros(len(positions), dtype=bool)
     if new.any():
-        found = KDTree(positions).query_ball_point(
+        near = points_near(positions[:, 0], positions[:, 1], positions[new], parameters.repair_reach)
+        found = KDTree(positions[near]).query_ball_point(
             positions[new], parameters.repair_reach, return_length=True
         )
         crowded[new] = np.asarray(found) - 1 > parameters.repair_bonds  # each finds itself

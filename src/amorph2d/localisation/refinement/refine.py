@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -14,53 +13,23 @@ from scipy.ndimage import gaussian_filter
 
 from amorph2d.arrays import AnyArray, BoolArray, Float32Array, FloatArray, IntArray, as_points
 from amorph2d.imaging.simulated import OTHER
+from amorph2d.localisation.refinement.assemble import (
+    Refinement,
+    assembled,
+    atoms_of,
+    unchanged,
+    with_columns,
+)
 from amorph2d.localisation.refinement.config import RefinementParameters
 from amorph2d.localisation.refinement.grid import Grid
-from amorph2d.localisation.refinement.judge import Fitted, fit_window, is_believed, is_crowded
-from amorph2d.localisation.refinement.kernel import Kernel
+from amorph2d.localisation.refinement.judge import Fitted, fit_window
 from amorph2d.localisation.refinement.rounds import LEAST_WEIGHT, Stepper, band_limit, estimate_kernel
 from amorph2d.localisation.refinement.window import Window
 from amorph2d.localisation.tiles import Tile, cover
 from amorph2d.units import as_sampling, positions_to_pixels
 
-NETWORK, REFINED, REPAIRED = "network", "refined", "repaired"
 _FEWEST = 40  # atoms from which the image of one is estimated
-_LARGEST_SHARE = 0.5  # of misfits among the atoms that could be fitted
-_PROFILE_STEP = 0.05  # [Å]
 _OTHER_BLUR = 0.8  # by which the edges of second layers and debris are softened [Å]
-_NEAR = 1.0  # distance from which on a peak tells how sure a missing atom is [Å]
-_UNSUPPORTED = 0.5  # probability of an atom that the image shows and the network does not
-
-
-@dataclass(frozen=True, eq=False)
-class Refinement:
-    """Sites after the fit.
-
-    Attributes
-    ----------
-    sites
-        Table of sites with ``origin`` (``network``, ``refined``, ``repaired``) and ``misfit``, the mean
-        square of the residual around an atom over that of the noise (about 1; NaN where nothing was fitted).
-    radii, profile
-        Radial part of the image of an atom, (M,) [Å] and (M,) in grey values; empty if there is none.
-    noise
-        Standard deviation of the noise of a pixel, without that above the highest frequency [grey values].
-    n_rejected, n_found
-        Sites that were no atoms, and atoms found again.
-    explained
-        Share that the atoms explain of the variance of the image at the frequencies of the fit.
-    reason
-        Why nothing was refined; empty if the fit was made.
-    """
-
-    sites: pd.DataFrame
-    radii: FloatArray
-    profile: FloatArray
-    noise: float
-    n_rejected: int
-    n_found: int
-    explained: float
-    reason: str = ""
 
 
 def refine_sites(
@@ -114,7 +83,7 @@ def refine_sites(
     """
     steps = as_sampling(sampling)
     _check(image, mask, workers)
-    unchanged = _with_columns(sites)
+    table = with_columns(sites)
     atoms = np.flatnonzero((sites["kind"] == "atom").to_numpy())
     positions = as_points(sites.iloc[atoms][["x", "y"]].to_numpy(), "sites")
     scene = _Scene(image, mask, steps, parameters)
@@ -123,15 +92,15 @@ def refine_sites(
     inside = [positions[_is_read(tile, positions, steps)] - scene.corner(tile) for tile in chosen]
     reason = _doubt(windows, inside)
     if reason:
-        return _unchanged(unchanged, reason)
+        return unchanged(table, reason)
     kernel, explained = estimate_kernel(windows, inside, parameters)
     del windows
     stepper = Stepper(kernel, parameters)
     if not stepper.power >= parameters.least_signal**2:
-        return _unchanged(unchanged, "the image of an atom is lost in the noise", explained)
-    support = np.concatenate([positions, _atoms_of(weaker)])
+        return unchanged(table, "the image of an atom is lost in the noise", explained)
+    support = np.concatenate([positions, atoms_of(weaker)])
     rejected, fit = scene.fit_all(positions, support, stepper, workers)
-    return _assembled(unchanged, atoms, rejected, fit, weaker, stepper, explained, parameters)
+    return assembled(table, atoms, rejected, fit, weaker, stepper, explained, parameters)
 
 
 def _check(image: AnyArray, mask: NDArray[np.uint8] | None, workers: int) -> None:
@@ -144,21 +113,6 @@ def _check(image: AnyArray, mask: NDArray[np.uint8] | None, workers: int) -> Non
         raise ValueError(f"workers must be ≥ 1, got {workers}")
 
 
-def _with_columns(sites: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with the columns that the refinement fills in."""
-    table = sites.reset_index(drop=True)
-    if "origin" not in table:
-        table["origin"] = pd.array([NETWORK] * len(table), dtype="str")
-    table["misfit"] = np.full(len(table), np.nan, dtype=np.float32)
-    return table
-
-
-def _unchanged(sites: pd.DataFrame, reason: str, explained: float = 0.0) -> Refinement:
-    """Return the sites as they were."""
-    nothing = np.empty(0)
-    return Refinement(sites, nothing, nothing, float("nan"), 0, 0, explained, reason)
-
-
 def _doubt(windows: Sequence[Window], atoms: Sequence[FloatArray]) -> str:
     """Say why no fit is tried, nothing if it is."""
     weights = (window.weights_at(each) for window, each in zip(windows, atoms, strict=True))
@@ -167,19 +121,6 @@ def _doubt(windows: Sequence[Window], atoms: Sequence[FloatArray]) -> str:
     if not any(window.values.any() for window in windows):
         return "the image has no contrast"
     return ""
-
-
-def _peaks_of(weaker: pd.DataFrame | None) -> pd.DataFrame:
-    """Return position and confidence of the weaker peaks of atoms."""
-    columns = ["x", "y", "confidence"]
-    if weaker is None:
-        return pd.DataFrame(columns=columns, dtype=float)
-    return weaker.loc[weaker["kind"] == "atom", columns]
-
-
-def _atoms_of(weaker: pd.DataFrame | None) -> FloatArray:
-    """Return the positions of the weaker peaks of atoms, (M, 2) [Å]."""
-    return as_points(_peaks_of(weaker)[["x", "y"]].to_numpy(), "weaker")
 
 
 def _is_read(tile: Tile, positions: FloatArray, sampling: tuple[float, float]) -> BoolArray:
@@ -317,117 +258,3 @@ def _mask_weight(mask: NDArray[np.uint8], sampling: tuple[float, float]) -> Floa
         return 1.0
     near = gaussian_filter(is_other.astype(np.float32), [_OTHER_BLUR / step for step in sampling])
     return np.asarray(np.clip(1 - 2 * near, 0, 1))
-
-
-def _assembled(
-    table: pd.DataFrame,
-    atoms: IntArray,
-    rejected: IntArray,
-    fit: Fitted,
-    weaker: pd.DataFrame | None,
-    stepper: Stepper,
-    explained: float,
-    parameters: RefinementParameters,
-) -> Refinement:
-    """Return the table with what the fit says of the rows `atoms`, of which some are none."""
-    fit = _with_errors(fit, parameters)
-    is_old = fit.number >= 0
-    positions = table[["x", "y"]].to_numpy()[atoms]
-    moves = np.zeros(len(fit.number))
-    moves[is_old] = np.hypot(*(fit.positions[is_old] - positions[fit.number[is_old]]).T)
-    is_good = is_believed(fit, moves, parameters)
-    is_fitted = fit.weights >= LEAST_WEIGHT
-    if np.count_nonzero(is_good & is_fitted) < (1 - _LARGEST_SHARE) * np.count_nonzero(is_fitted):
-        return _unchanged(table, "the image is no sum of equal images of atoms", explained)
-    if len(rejected) > _most_rejected(table.loc[atoms, "confidence"].to_numpy(np.float64), parameters):
-        reason = f"the fit takes {len(rejected)} atoms for none that the network is sure of"
-        return _unchanged(table, reason, explained)
-    is_new = ~is_old & is_good
-    old, new = np.flatnonzero(is_old), np.flatnonzero(is_new & ~is_crowded(fit.positions, is_new, parameters))
-    seen = pd.concat([table.loc[atoms, ["x", "y", "confidence"]], _peaks_of(weaker)])
-    rows = atoms[fit.number[old]]
-    table.loc[rows, "misfit"] = fit.misfit[old].astype(np.float32)
-    moved = rows[is_good[old]]
-    table.loc[moved, ["x", "y"]] = fit.positions[old][is_good[old]]
-    table.loc[moved, "sigma"] = fit.sigma[old][is_good[old]].astype(np.float32)
-    is_plain = table.loc[moved, "origin"].to_numpy() == NETWORK
-    confirmed = moved[is_plain]
-    table.loc[confirmed, "origin"] = REFINED
-    table.loc[confirmed, "confidence"] = _confirmed(table.loc[confirmed, "confidence"], parameters)
-    is_kept = np.ones(len(table), dtype=np.bool_)
-    is_kept[atoms[rejected]] = False
-    added = _new_rows(table, is_kept, fit, new, seen)
-    del seen
-    radii = np.arange(0, parameters.kernel_reach, _PROFILE_STEP)
-    kernel = stepper.kernel
-    return Refinement(
-        sites=_with_rows(table, is_kept, added),
-        radii=radii,
-        profile=kernel.profile(radii),
-        noise=_noise(kernel),
-        n_rejected=len(rejected),
-        n_found=len(new),
-        explained=explained,
-    )
-
-
-def _most_rejected(confidence: FloatArray, parameters: RefinementParameters) -> float:
-    """Return how many atoms may go: some times what the network expects to be false, with its scatter."""
-    doubt = float((1 - confidence).clip(0, 1).sum())
-    return parameters.largest_rejection * (doubt + np.sqrt(doubt) + 1)
-
-
-def _with_errors(fit: Fitted, parameters: RefinementParameters) -> Fitted:
-    """Return the fit with calibrated errors."""
-    sigma = np.hypot(parameters.sigma_scale * fit.sigma, parameters.sigma_floor)
-    return Fitted(fit.number, fit.positions, sigma, fit.amplitudes, fit.misfit, fit.weights)
-
-
-def _confirmed(confidence: pd.Series[float], parameters: RefinementParameters) -> Float32Array:
-    """Return the probability that atoms are true that the image confirms, from what the network says of them.
-
-    What contradicts the image is removed by now: of those left fewer are false.
-    """
-    doubt = (1 - confidence.to_numpy(np.float64)).clip(0, 1)
-    return np.asarray(1 - parameters.doubt_scale * doubt**parameters.doubt_power, dtype=np.float32)
-
-
-def _noise(kernel: Kernel) -> float:
-    """Return the standard deviation of the noise up to the highest frequency of the kernel."""
-    q = np.linspace(0, kernel.max_frequency, 256)
-    return float(np.sqrt(np.trapezoid(2 * np.pi * q * kernel.noise_at(q), q)))
-
-
-def _new_rows(
-    table: pd.DataFrame, is_kept: BoolArray, fit: Fitted, new: IntArray, seen: pd.DataFrame
-) -> pd.DataFrame:
-    """Return rows of atoms that were missing, in the columns of the table, as sure as what was seen there."""
-    if len(new) == 0:
-        return table.iloc[:0]
-    from scipy.spatial import KDTree
-
-    places = fit.positions[new]
-    rows = pd.DataFrame({"x": places[:, 0], "y": places[:, 1]})
-    kept = np.flatnonzero(is_kept)
-    nearest = kept[KDTree(table[["x", "y"]].to_numpy()[kept]).query(places)[1]]
-    for name in ("frame", "analysable"):
-        rows[name] = table[name].to_numpy()[nearest]
-    rows["site"] = int(table["site"].max()) + 1 + np.arange(len(new))
-    rows["kind"] = pd.array(["atom"] * len(new), dtype="str")
-    rows["origin"] = pd.array([REPAIRED] * len(new), dtype="str")
-    rows["sigma"], rows["misfit"] = fit.sigma[new], fit.misfit[new]
-    distance, number = KDTree(seen[["x", "y"]].to_numpy()).query(places)
-    near = np.maximum(seen["confidence"].to_numpy(np.float64)[number], 0)
-    rows["confidence"] = np.where(distance < _NEAR, near, _UNSUPPORTED)
-    return rows.reindex(columns=table.columns).astype(table.dtypes.to_dict())
-
-
-def _with_rows(table: pd.DataFrame, is_kept: BoolArray, added: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that are kept and those that are added; the table is used up, column by column."""
-    if is_kept.all() and not len(added):
-        return table
-    columns = {}
-    for name in map(str, table.columns):
-        parts = [table.pop(name)[is_kept], added[name]]
-        columns[name] = pd.concat(parts[: 1 + bool(len(added))], ignore_index=True)
-    return pd.DataFrame(columns, copy=False)
