@@ -8,8 +8,8 @@ Sheets are polycrystalline graphene from files (https://github.com/federicodambr
 4.0), amorphous carbon quenched by molecular dynamics, such sheets with pores, and, where `scenes/learnt.py`
 was run, buckled ones annealed by a machine-learnt potential; scenes have holes, a turned second layer and
 debris as well. They are imaged by abTEM in both polarities, at 60 and 80 kV, three doses and samplings and
-under uneven illumination. Images are simulated once and kept in the cache; a run on another network takes
-them from there. Prints figures of merit for each condition and pooled: counts are added up first.
+under uneven illumination; once more with strong threefold astigmatism and coma (aberrated). Images are
+simulated once and kept in the cache; a run on another network takes them from there. Prints figures of merit for each condition and pooled: counts are added up first.
 `RMSE/bound` is the error per axis over the Cramér–Rao bound, Δ5 the share of found less that of true
 pentagons in points (4: and smaller, 8: and larger), `rings` the number of complete rings found over the
 true, `light left` what remains of the illumination, root mean square.
@@ -26,13 +26,14 @@ from typing import Any
 import pandas as pd
 from scenes.cache import CachedImage, cached
 from scenes.judge import analyse, judge_areas, judge_sites, ratios
-from scenes.standard import Scene, SiteImage, scenes, site_images, structure_paths
+from scenes.standard import Scene, SiteImage, aberrated_images, scenes, site_images, structure_paths
 
 SHIPPED = Path(__file__).parents[1] / "src" / "amorph2d" / "networks"
 TASKS = ("sites", "monolayer", "pores", "illumination")
-PARTS = ("sites", "areas")
+PARTS = ("sites", "aberrated", "areas")
 LARGEST_BOUND = 0.15  # Cramér–Rao bound per axis up to which an image is good [Å]
 SITE_CONDITIONS = ("group", "structure", "atoms", "kV", "dose", "sampling", "gradient")
+ABERRATED_CONDITIONS = ("group", "structure", "atoms", "kV", "sampling", "trefoil")
 SCENE_CONDITIONS = ("image", "atoms", "kV", "dose")
 
 
@@ -43,7 +44,7 @@ def conditions_of(image: CachedImage) -> dict[str, Any]:
         "image": image.name, "group": image.group, "structure": image.structure,
         "atoms": "bright" if conditions.bright_atoms else "dark", "kV": round(conditions.energy / 1e3),
         "dose": round(conditions.dose_per_area), "sampling": conditions.sampling,
-        "gradient": conditions.gradient, "images": 1,
+        "gradient": conditions.gradient, "trefoil": 200 * round(conditions.trefoil / 200), "images": 1,
     }  # fmt: skip
 
 
@@ -128,6 +129,8 @@ def main() -> None:
     listed: list[SiteImage | Scene] = []
     if "sites" in arguments.parts:
         listed += site_images(paths)
+    if "aberrated" in arguments.parts:
+        listed += aberrated_images(paths)
     if "areas" in arguments.parts:
         listed += scenes(paths)
     if not listed:
@@ -140,21 +143,23 @@ def main() -> None:
         from amorph2d.learning.storage import load_network
 
         networks["sites"] = load_network(arguments.network)
-    rows: dict[str, list[dict[str, Any]]] = {"sites": [], "areas": []}
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in PARTS}
     for image in listed:
         start = time.perf_counter()
         seen = cached(image, paths, arguments.cache)
         if arguments.simulate_only:
             print(f"{seen.name}: {time.perf_counter() - start:.0f} s", flush=True)
             continue
-        name = "sites" if seen.mask is None else "areas"
-        if "sites" in networks if name == "sites" else networks.keys() - {"sites"}:
+        name = "areas" if seen.mask is not None else "aberrated" if seen.conditions.trefoil else "sites"
+        if networks.keys() - {"sites"} if name == "areas" else "sites" in networks:
             rows[name].append(judge(seen, networks, whole=arguments.whole))
-    for name, conditions in (("sites", SITE_CONDITIONS), ("areas", SCENE_CONDITIONS)):
+    for name, conditions in zip(
+        PARTS, (SITE_CONDITIONS, ABERRATED_CONDITIONS, SCENE_CONDITIONS), strict=True
+    ):
         if rows[name]:
             report(name, rows[name], conditions, arguments.csv)
-    if rows["sites"]:
-        report_images(rows["sites"])
+            if name != "areas":
+                report_images(rows[name])
 
 
 if __name__ == "__main__":

@@ -39,6 +39,10 @@ class Conditions:
     gradient: float = 0.0
     vignetting: float = 0.0
     camera: str = "scintillator"
+    trefoil: float = 0.0
+    trefoil_angle: float = 0.0
+    coma: float = 0.0
+    coma_angle: float = 0.0
 
     @property
     def bright_atoms(self) -> bool:
@@ -75,7 +79,9 @@ def noise_free(structure: Structure, conditions: Conditions, *, oversampling: in
     propagated = height + low if is_deep else height
     lens = abtem.CTF(
         energy=conditions.energy, Cs=conditions.Cs, defocus=conditions.defocus + propagated,
-        C12=conditions.astigmatism, phi12=0.3, focal_spread=conditions.focal_spread,
+        C12=conditions.astigmatism, phi12=0.3,
+        C23=conditions.trefoil, phi23=np.deg2rad(conditions.trefoil_angle),
+        C21=conditions.coma, phi21=np.deg2rad(conditions.coma_angle), focal_spread=conditions.focal_spread,
         angular_spread=conditions.angular_spread, semiangle_cutoff=conditions.semiangle_cutoff,
     )  # fmt: skip
     image = wave.apply_ctf(lens).intensity()

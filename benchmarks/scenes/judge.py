@@ -159,6 +159,8 @@ def image_bound(image: CachedImage) -> float:
         energy=conditions.energy, defocus=conditions.defocus, Cs=conditions.Cs,
         focal_spread=conditions.focal_spread, angular_spread=conditions.angular_spread,
         semiangle_cutoff=conditions.semiangle_cutoff, astigmatism=conditions.astigmatism,
+        trefoil=conditions.trefoil, trefoil_angle=conditions.trefoil_angle,
+        coma=conditions.coma, coma_angle=conditions.coma_angle,
     )  # fmt: skip
     exposure = Exposure(
         dose_per_area=conditions.dose_per_area * float(image.illumination[row, column]),

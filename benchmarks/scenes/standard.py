@@ -15,6 +15,7 @@ from scenes.structures import Structure, cut_out, read_structure
 
 ENERGIES, SPHERICAL, DOSES = (6e4, 8e4), (-1e5, 1e5), (3e3, 1e4, 4e4)
 SAMPLINGS, GRADIENTS = (0.2, 0.15, 0.25), (0.0, 0.2, 0.4)
+TREFOIL, COMA = (600.0, 1400.0), (0.0, 1200.0)  # of poorly tuned lenses, C23 and C21 [Å]
 FIELD, LARGEST = 90.0, 500  # of images for sites [Å] and [px]
 SCENE_PIXELS, SCENE_SAMPLING = 1024, 0.2
 QUENCHED = ("quenched-fast", "quenched", "grains-8", "grains-12", "grains-20")
@@ -79,6 +80,26 @@ def site_images(paths: dict[str, tuple[str, Path]]) -> Iterator[SiteImage]:
                     seed=int(rng.integers(2**31)), defocus_error=float(rng.normal(0, 8)),
                     astigmatism=float(rng.uniform(0, 15)), gradient=GRADIENTS[(2 * k + number) % 3],
                     camera=("scintillator", "counting")[(k // 2 + number) % 2],
+                ),
+            )  # fmt: skip
+
+
+def aberrated_images(paths: dict[str, tuple[str, Path]]) -> Iterator[SiteImage]:
+    """List two images of each sheet, one of each polarity, with strong aberrations of odd order."""
+    for name, (group, _) in sorted(paths.items()):
+        for k in range(2 if group != "debris" else 0):
+            label = f"aberrated-{name}-{k}"
+            rng = np.random.default_rng(seed_of(label))
+            sampling = SAMPLINGS[(k + seed_of(name)) % 3]
+            yield SiteImage(
+                label, name, group,
+                Conditions(
+                    energy=ENERGIES[(k + seed_of(name)) % 2], Cs=SPHERICAL[k], dose_per_area=1e4,
+                    sampling=sampling, size=min(LARGEST, round(FIELD / sampling)),
+                    seed=int(rng.integers(2**31)), defocus_error=float(rng.normal(0, 8)),
+                    astigmatism=float(rng.uniform(0, 15)), camera=("scintillator", "counting")[k],
+                    trefoil=float(rng.uniform(*TREFOIL)), trefoil_angle=float(rng.uniform(0, 120)),
+                    coma=float(rng.uniform(*COMA)), coma_angle=float(rng.uniform(0, 360)),
                 ),
             )  # fmt: skip
 
