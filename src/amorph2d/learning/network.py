@@ -88,7 +88,10 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the block's output, shaped as `x`."""
-        return x + self.second(functional.relu(self.first(functional.relu(x))))
+        inner = functional.relu(self.first(functional.relu(x)), inplace=True)
+        # In place: neither convolution needs its output for the way back.
+        output: Tensor = self.second(inner).add_(x)
+        return output
 
 
 class _Join(nn.Module):
