@@ -8,8 +8,9 @@ Sheets are polycrystalline graphene from files (https://github.com/federicodambr
 4.0), amorphous carbon quenched by molecular dynamics, such sheets with pores, and, where `scenes/learnt.py`
 was run, buckled ones annealed by a machine-learnt potential; scenes have holes, a turned second layer and
 debris as well. They are imaged by abTEM in both polarities, at 60 and 80 kV, three doses and samplings and
-under uneven illumination; once more with strong threefold astigmatism and coma (aberrated). Images are
-simulated once and kept in the cache; a run on another network takes them from there. Prints figures of merit for each condition and pooled: counts are added up first.
+under uneven illumination, and once more with strong threefold astigmatism and coma (aberrated). Images are
+simulated once and kept in the cache; a run on another network takes them from there. Prints figures of merit
+for each condition and pooled: counts are added up first.
 `RMSE/bound` is the error per axis over the Cramér–Rao bound, Δ5 the share of found less that of true
 pentagons in points (4: and smaller, 8: and larger), `rings` the number of complete rings found over the
 true, `light left` what remains of the illumination, root mean square.
