@@ -31,8 +31,7 @@ def add_details(
     defects: pd.DataFrame,
     ring_order: pd.DataFrame,
     strain: pd.DataFrame,
-    structure_factor: pd.DataFrame,
-    ring_adjacency: pd.DataFrame,
+    scattering: str,
 ) -> MicrographView:
     """Return a view with masks, defects, values of atoms and rings, and further figures.
 
@@ -46,12 +45,12 @@ def add_details(
         Pictures as PNG and WebP, if there are any.
     warnings
         What is to be said about the micrograph.
-    defects, ring_order, strain, structure_factor, ring_adjacency
+    defects, ring_order, strain
         Tables of all frames, `ring_order` with a row for each ring of the view. Of defects those are shown
         that are complete.
+    scattering
+        Figure of `draw_scattering`, as SVG.
     """
-    frame = view.frame
-    drawn = svg_text(order_figure(of_frame(structure_factor, frame), of_frame(ring_adjacency, frame)))
     return replace(
         view,
         mask=mask,
@@ -65,8 +64,13 @@ def add_details(
             "orientation": ring_order["orientation"].to_numpy(np.float64),
         },
         atom_values={"bond_strain": atom_column(view, strain, "bond_strain")},
-        figures=[("Structure factor and neighbouring rings", drawn)],
+        figures=[("Structure factor and neighbouring rings", scattering)],
     )
+
+
+def draw_scattering(structure_factor: pd.DataFrame, ring_adjacency: pd.DataFrame, *, frame: int) -> str:
+    """Draw the structure factor and the neighbours of rings of a frame, as SVG to be put into a page."""
+    return svg_text(order_figure(of_frame(structure_factor, frame), of_frame(ring_adjacency, frame)))
 
 
 def atom_column(view: MicrographView, table: pd.DataFrame, name: str) -> FloatArray:

@@ -404,11 +404,15 @@ def add_details(
     strain: Tables,
     structure_factors: Tables,
     ring_adjacency: Tables,
+    computing: ComputingParameters,
 ) -> list[MicrographView]:
     """Put into the views what else is known of each micrograph."""
     from amorph2d.report import details
 
-    rows = {stem: each.row for stem, each in tasks.analysed(calibration).items()}
+    found = tasks.analysed(calibration, structure_factors=structure_factors, ring_adjacency=ring_adjacency)
+    rows = {stem: each.row for stem, each in found.items()}
+    shown = {view.stem: (found[view.stem], view.frame) for view in views}
+    scattering = dict(run_tasks(tasks.draw_scattering, shown, computing))
     return [
         details.add_details(
             view,
@@ -423,8 +427,7 @@ def add_details(
             defects=defects[view.stem](),
             ring_order=ring_order[view.stem](),
             strain=strain[view.stem](),
-            structure_factor=structure_factors[view.stem](),
-            ring_adjacency=ring_adjacency[view.stem](),
+            scattering=scattering[view.stem],
         )
         for view in views
     ]

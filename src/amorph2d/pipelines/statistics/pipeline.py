@@ -194,6 +194,7 @@ def create_pipeline(**_: object) -> Pipeline:
                     "strain",
                     "structure_factors",
                     "ring_adjacency",
+                    COMPUTING,
                 ],
                 outputs="detailed_views",
                 name="add_details",

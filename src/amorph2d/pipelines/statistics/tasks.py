@@ -277,6 +277,14 @@ def draw_ring_map(view: MicrographView) -> dict[str, bytes]:
     return {f"{view.stem}.png": rendered(draw_ring_map(view), "png")}
 
 
+def draw_scattering(task: tuple[Micrograph, int]) -> str:
+    """Return structure factor and neighbouring rings of a frame, drawn as SVG."""
+    from amorph2d.report import details
+
+    found, frame = task
+    return details.draw_scattering(found["structure_factors"], found["ring_adjacency"], frame=frame)
+
+
 def draw_fields(task: tuple[MicrographView, Micrograph]) -> dict[str, bytes]:
     """Return maps of order, strain and orientation, by file name."""
     from amorph2d.plotting.rendering import rendered
