@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from amorph2d.imaging.optics import Optics
-from amorph2d.twin.compare import clipped, deviation_map, measure_noise, misfit_map, site_misfit, slow_part
+from amorph2d.twin.compare import clipped, deviation_map, measure_noise, misfit_map, site_misfit
 from amorph2d.twin.optics import FittedOptics
 from amorph2d.twin.simulate import sheet_wave
 
@@ -63,15 +63,6 @@ def test_only_what_is_compared_counts():
     found = site_misfit(deviation, is_compared, np.array([[100.0, 30.0], [100.0, 130.0]]), STEPS)
     assert np.isnan(found[0])
     assert found[1] == pytest.approx(9)
-
-
-def test_what_varies_slowly_does_not_see_what_has_no_weight():
-    y = np.linspace(0, 1, SHAPE[0], dtype=np.float32)[:, None]
-    image, weight = np.broadcast_to(y, SHAPE).copy(), np.ones(SHAPE, np.float32)
-    image[:, 200:], weight[:, 200:] = 50.0, 0.0
-    slow = slow_part(image, weight, (10.0, 10.0))
-    assert slow[40:-40, :180] == pytest.approx(image[40:-40, :180], abs=0.01)
-    assert slow_part(image, np.ones(SHAPE, np.float32), (10.0, 10.0))[100, 195] > 5
 
 
 def test_faulty_pixels_are_cut_off():

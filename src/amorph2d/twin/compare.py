@@ -70,20 +70,6 @@ def measure_noise(residual: Float32Array, sampling: tuple[float, float]) -> Nois
     return replace(noise, variance=variance)
 
 
-def slow_part(values: Float32Array, weight: Float32Array, sigma: tuple[float, float]) -> Float32Array:
-    """Return what varies slowly in an image: its mean under a Gaussian, weighted.
-
-    Parameters
-    ----------
-    values, weight
-        Image and how much of each pixel counts, (rows, columns).
-    sigma
-        Standard deviation of the Gaussian along y and x [px].
-    """
-    mean = _smoothed(values * weight, sigma) / np.maximum(_smoothed(weight, sigma), np.float32(1e-3))
-    return np.asarray(mean, dtype=np.float32)
-
-
 def clipped(values: Float32Array, where: BoolArray) -> Float32Array:
     """Return `values` with what only faulty pixels and X-rays reach cut off.
 

@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from amorph2d.arrays import BoolArray, Float32Array
+from amorph2d.localisation.slow import slow_mean
 from amorph2d.localisation.tiles import cover
-from amorph2d.twin.compare import deviation_map, measure_noise, misfit_map, site_misfit, slow_part
+from amorph2d.twin.compare import deviation_map, measure_noise, misfit_map, site_misfit
 from amorph2d.twin.config import TwinParameters
 from amorph2d.twin.optics import FittedOptics, NothingToFit, fit_optics
 from amorph2d.twin.scene import Scene, as_scene, richest
@@ -182,7 +183,8 @@ def _objection(scene: Scene, parameters: TwinParameters) -> str:
         return f"the image is {shortest:.3g} Å wide, and {LEAST_SIDE:g} Å are needed"
     if max(scene.sampling) > COARSEST:
         return f"pixels of {max(scene.sampling):.3g} Å are too coarse, {COARSEST:g} Å are needed"
-    if not scene.details[scene.is_compared].any():
+    compared = scene.image[scene.is_compared]
+    if not compared.size or compared.min() == compared.max():
         return "the image shows no sheet that could be compared"
     n_atoms = len(scene.atoms)
     if n_atoms < parameters.min_atoms:
@@ -237,7 +239,7 @@ def _simulated(scene: Scene, waves: _Waves, fitted: FittedOptics, parameters: Tw
             for own, read in zip(tile.own, tile.read, strict=True)
         )
         simulated[tile.own] = seen[inner]
-    return simulated - slow_part(simulated, scene.weight, scene.sigma)
+    return simulated - slow_mean(simulated, scene.sigma, scene.weight)
 
 
 def _made(

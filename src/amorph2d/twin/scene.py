@@ -12,7 +12,8 @@ from scipy import ndimage
 
 from amorph2d.arrays import BoolArray, Float32Array, FloatArray, as_image, as_points
 from amorph2d.imaging.simulated import MONOLAYER, OTHER
-from amorph2d.twin.compare import clipped, slow_part
+from amorph2d.localisation.slow import slow_mean
+from amorph2d.twin.compare import clipped
 from amorph2d.twin.config import TwinParameters
 from amorph2d.units import positions_to_pixels
 
@@ -92,7 +93,7 @@ def as_scene(
     is_inside = eroded(np.ones(shown.shape, dtype=np.bool_), parameters.border, sampling)
     points = positions_to_pixels(as_points(sites[["x", "y"]].to_numpy(), "sites"), sampling)
     is_compared = is_inside & eroded(shown == MONOLAYER, parameters.border, sampling, beyond=True)
-    slow = slow_part(pixels, weight, sigma)
+    slow = slow_mean(pixels, sigma, weight)
     rows, columns = np.clip(np.rint(points), 0, np.array(mask.shape) - 1).astype(np.int64).T
     is_used = (sites["kind"] == ATOM).to_numpy(dtype=np.bool_) & (mask[rows, columns] != OTHER)
     points = points - [window[0].start, window[1].start]

@@ -9,8 +9,7 @@ from scipy import fft
 from amorph2d.arrays import AnyArray, Float32Array, FloatArray
 from amorph2d.localisation.refinement.grid import Grid, Spectra
 from amorph2d.localisation.refinement.splines import sample, spread
-
-_BLOCKS = 3  # means that the smoothed background is interpolated from, per standard deviation
+from amorph2d.localisation.slow import slow_mean
 
 
 class Window:
@@ -30,7 +29,8 @@ class Window:
 
     def __init__(self, pixels: Float32Array, weight: Float32Array, grid: Grid, *, background: float) -> None:
         self.grid, self.weight = grid, weight
-        self.values = pixels - slow_background(pixels, grid.sampling, background)
+        dy, dx = grid.sampling
+        self.values = pixels - slow_mean(pixels, (background / dy, background / dx))
         self.covered = float(np.vdot(weight, weight)) * grid.area
 
     def pixels_of(self, positions: FloatArray) -> FloatArray:
@@ -111,25 +111,3 @@ def mean_squares(  # pragma: no cover
                     total += white[y, x] ** 2
                     area += weight[y, x] ** 2
         result[i] = total / area if area > 0.5 else np.nan
-
-
-def slow_background(pixels: Float32Array, sampling: tuple[float, float], sigma: float) -> Float32Array:
-    """Return the mean of `pixels` under a Gaussian of `sigma` [Å], normalised at the edges."""
-    (put_y, mean_y), (put_x, mean_x) = (
-        _smoother(size, step, sigma) for size, step in zip(pixels.shape, sampling, strict=True)
-    )
-    return np.asarray(put_y @ (mean_y @ pixels @ mean_x.T) @ put_x.T)
-
-
-def _smoother(size: int, step: float, sigma: float) -> tuple[Float32Array, Float32Array]:
-    """Return what interpolates and what smooths means of blocks along an axis, (size, B) and (B, size)."""
-    block = max(int(sigma / step / _BLOCKS), 1)
-    starts = np.arange(0, size, block)
-    counts = np.minimum(starts + block, size) - starts
-    centres = (starts + (counts - 1) / 2) * step
-    weights = np.exp(-0.5 * ((centres[:, None] - centres[None, :]) / sigma) ** 2)
-    weights /= (weights @ counts)[:, None]
-    smooth = np.repeat(weights, counts, axis=1)
-    places = np.arange(size) * step
-    put = np.column_stack([np.interp(places, centres, row) for row in np.eye(len(centres))])
-    return put.astype(np.float32), smooth.astype(np.float32)
