@@ -10,7 +10,8 @@ was run, buckled ones annealed by a machine-learnt potential; scenes have holes,
 debris as well. They are imaged by abTEM in both polarities, at 60 and 80 kV, three doses and samplings and
 under uneven illumination, and once more with strong threefold astigmatism and coma (aberrated). Images are
 simulated once and kept in the cache; a run on another network takes them from there. Prints figures of merit
-for each condition and pooled: counts are added up first.
+for each condition and pooled: counts are added up first. Where there is coma, which moves an image as a
+whole, the displacement that all atoms have in common is taken off.
 `RMSE/bound` is the error per axis over the Cramér–Rao bound, Δ5 the share of found less that of true
 pentagons in points (4: and smaller, 8: and larger), `rings` the number of complete rings found over the
 true, `light left` what remains of the illumination, root mean square.

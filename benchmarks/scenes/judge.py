@@ -76,6 +76,8 @@ def judge_sites(image: CachedImage, network: Any, found: pd.DataFrame | None = N
     """Count found, true and matched sites, and rings of each size; those of the network if none are given."""
     if found is None:
         found = locate_sites(image.image, sampling=image.sampling, network=network, parameters=localisation())
+    if image.conditions.coma:
+        found = _without_shift(found, image.atoms)
     window = _window(image)
     counts: dict[str, float] = {}
     for kind, truth in (("atom", image.atoms), ("ring", image.rings)):
@@ -91,6 +93,14 @@ def judge_sites(image: CachedImage, network: Any, found: pd.DataFrame | None = N
         counts |= {"bounded": counts["atom_matched"], "bounded_squares": counts["atom_squares"]}
         counts["bound_squares"] = counts["atom_matched"] * bound**2
     return counts | _ring_counts("true", _true_sizes(image)) | _ring_counts("found", _found_sizes(found))
+
+
+def _without_shift(found: pd.DataFrame, truth: np.ndarray) -> pd.DataFrame:
+    """Take off the displacement that all found atoms have in common: coma moves the image as a whole."""
+    points = found.loc[found["kind"] == "atom", ["x", "y"]].to_numpy()
+    pairs = match_points(points, truth, max_distance=MATCHED).pairs
+    shift = (points[pairs[:, 0]] - truth[pairs[:, 1]]).mean(axis=0) if len(pairs) else np.zeros(2)
+    return found.assign(x=found["x"] - shift[0], y=found["y"] - shift[1])
 
 
 def _errors_in_sigmas(

@@ -113,5 +113,6 @@ EVALUATION: dict[str, Any] = {
     "border": 2.0,
     "max_distance": 0.5,
     "thresholds": (0.2, 0.35, 0.5),
+    "readable": 0.95,
     "bins": 5,
 }

@@ -159,6 +159,12 @@ class EvaluationParameters(BaseModel):
     thresholds: tuple[Threshold, ...] = Field(
         min_length=1, description="Values from which each channel gets the one with the best F1 or Dice"
     )
+    readable: float = Field(
+        ge=0,
+        le=1,
+        description="sites: thresholds come from the images whose F1 reaches this with one of them; from all "
+        "where none does",
+    )
     bins: int = Field(
         ge=1, description="Bins, equally filled, in which confidence and sigma are held against the truth"
     )

@@ -28,6 +28,7 @@ EVALUATION = EvaluationParameters(
     border=1.0,
     max_distance=0.5,
     thresholds=(0.2, 0.35, 0.5, 0.65),
+    readable=0.95,
     bins=10,
 )
 SETTINGS = {"localisation": LOCALISATION, "evaluation": EVALUATION}

@@ -20,7 +20,7 @@ LOCALISATION = LocalisationParameters(
     tile_size=128, batch_size=1, thresholds={}, min_distance=0.6, border=0.0, precision="float32"
 )
 EVALUATION = EvaluationParameters(
-    edges={"sampling": (1.0,)}, border=0.0, max_distance=0.5, thresholds=(0.5,), bins=10
+    edges={"sampling": (1.0,)}, border=0.0, max_distance=0.5, thresholds=(0.5,), readable=0.95, bins=10
 )
 SETTINGS = {"localisation": LOCALISATION, "evaluation": EVALUATION}
 SHAPE = (30, 41)

@@ -31,6 +31,7 @@ EVALUATION = EvaluationParameters(
     border=2.0,
     max_distance=0.5,
     thresholds=(0.2, 0.35, 0.5),
+    readable=0.95,
     bins=5,
 )
 WINDOW = (2.0, 2.0, 17.8, 21.8)
@@ -304,6 +305,26 @@ def test_the_threshold_with_the_best_f1_is_chosen(network, settings, pretend):
     raw, atom = metadata["confidence"]["raw"], metadata["confidence"]["atom"]
     assert np.interp([0.3, 0.4], raw, atom) == pytest.approx([1 / 10, 25 / 26])
     assert json.loads(json.dumps(metadata, allow_nan=False)) == metadata
+
+
+def test_only_readable_images_choose_the_threshold(network, settings, pretend):
+    # Of the readable image five sites have confidences of 0.3; of the other one all are false but two.
+    image = grid_image()
+    good = table(
+        {"atom": image.atoms, "ring": image.rings},
+        {"atom": np.repeat([0.3, 0.8], [5, 20]), "ring": np.full(4, 0.8)},
+    )
+    false = np.concatenate([image.atoms + np.array([1.5, d]) for d in (-0.7, 0.7)])[:40]
+    bad = table(
+        {"atom": np.concatenate([image.atoms[:2], false]), "ring": image.rings},
+        {"atom": np.repeat([0.4, 0.3], [2, 40]), "ring": np.full(4, 0.8)},
+    )
+    images = [image, grid_image(1), grid_image(2)]
+    for readable, threshold in ((0.95, 0.2), (0.0, 0.35)):
+        pretend(good, bad, bad)
+        evaluation = settings["evaluation"].model_copy(update={"readable": readable})
+        metadata = calibrate_sites(network, images, **settings | {"evaluation": evaluation}).metadata
+        assert metadata["thresholds"]["atom"] == threshold
 
 
 def test_calibration_takes_raw_confidences_whatever_the_network_has(network, settings, pretend):

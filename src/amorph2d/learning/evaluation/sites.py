@@ -214,9 +214,10 @@ def calibrate_sites(
     -------
     TrainedNetwork
         The network with three more metadata. All of them take the raw confidence, the height of a peak:
-        ``thresholds``, for each kind the one with the best F1; ``confidence``, rising values ``raw`` and for
-        each kind the probability that a site is true, never falling; ``sigma``, rising values ``confidence``
-        and for each kind in ``sigma`` the root-mean-square error per axis, never rising [Å].
+        ``thresholds``, for each kind the one with the best F1 of readable images; ``confidence``, rising
+        values ``raw`` and for each kind the probability that a site is true, never falling; ``sigma``, rising
+        values ``confidence`` and for each kind in ``sigma`` the root-mean-square error per axis, never
+        rising [Å].
 
     Raises
     ------
@@ -355,10 +356,21 @@ def _judge_above(
 
 
 def _best_threshold(located: Sequence[_Located], channel: str, evaluation: EvaluationParameters) -> float:
-    """Return the candidate with the best F1; of equal ones the first."""
-    f1 = []
-    for threshold in evaluation.thresholds:
-        sites = _join(_judge_above(located, channel, threshold, evaluation))
-        n_sites = len(sites.is_true) + sites.n_true
-        f1.append(2 * len(sites.errors) / n_sites if n_sites else 0.0)
-    return float(evaluation.thresholds[int(np.argmax(f1))])
+    """Return the candidate with the best F1 of the readable images; of equal ones the first.
+
+    The best threshold rises the less there is to be seen, so hopeless images would cost those that can be
+    read some of their sites.
+    """
+    counts = np.zeros((len(evaluation.thresholds), len(located), 2))
+    for row, threshold in zip(counts, evaluation.thresholds, strict=True):
+        for both, sites in zip(row, _judge_above(located, channel, threshold, evaluation), strict=True):
+            both[:] = 2 * len(sites.errors), len(sites.is_true) + sites.n_true
+    is_readable = _f1(counts).max(axis=0) >= evaluation.readable
+    chosen = counts[:, is_readable] if is_readable.any() else counts
+    return float(evaluation.thresholds[int(np.argmax(_f1(chosen.sum(axis=1))))])
+
+
+def _f1(counts: FloatArray) -> FloatArray:
+    """Divide twice the matched by all sites, (..., 2); 0 where there is none."""
+    twice, n_sites = counts[..., 0], counts[..., 1]
+    return np.divide(twice, n_sites, out=np.zeros(twice.shape), where=n_sites > 0)

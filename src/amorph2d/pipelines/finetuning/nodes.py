@@ -71,6 +71,9 @@ def finetune_network(
 
 
 def fit_mark(simulated: SimulatedSet, champion: TrainedNetwork, parameters: TrainingParameters) -> str:
-    """Return the name of the folder in which the state of a fit is kept: other micrographs, another fit."""
-    text = f"{simulated.set_id} {champion.sha256} {parameters.model_dump_json()}"
+    """Return the name of the folder in which the state of a fit is kept: other micrographs, another fit.
+
+    How the network is judged afterwards is no part of it.
+    """
+    text = f"{simulated.set_id} {champion.sha256} {parameters.model_dump_json(exclude={'evaluation'})}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
