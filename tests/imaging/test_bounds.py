@@ -63,7 +63,7 @@ def gaussian(monkeypatch):
     def potential(k2):
         return np.exp(-2 * (np.pi * 0.4) ** 2 * k2) / energy2sigma(8e4)
 
-    monkeypatch.setattr(bounds, "_scattering_factor", lambda _: potential)
+    monkeypatch.setattr(bounds, "projected_scattering_factor", lambda _: potential)
     monkeypatch.setattr(bounds, "contrast_transfer_2d", lambda qx, *_: 0.5 + 0 * qx)
     return replace(ROUND, semiangle_cutoff=1e3)
 

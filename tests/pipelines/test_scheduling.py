@@ -21,6 +21,10 @@ def process(task: int) -> int:
     return os.getpid()
 
 
+def trim_threshold(task: int) -> str | None:
+    return os.environ.get("MALLOC_TRIM_THRESHOLD_")
+
+
 @pytest.fixture(autouse=True)
 def no_processes_left() -> Iterator[None]:
     yield
@@ -32,6 +36,13 @@ def test_every_task_is_done_once_wherever_that_is(scheduler: str) -> None:
     computing = ComputingParameters(scheduler=scheduler, n_workers=2)
     results = list(run_tasks(weighted, TASKS, computing, 10, 3))
     assert sorted(results) == [(name, 10 * number + 3) for name, number in TASKS.items()]
+
+
+def test_processes_may_keep_what_they_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    for n_workers in (2, 3):
+        computing = ComputingParameters(scheduler="local", n_workers=n_workers)
+        assert {value for _, value in run_tasks(trim_threshold, TASKS, computing)} == {None}
 
 
 def test_nothing_to_do_needs_no_workers() -> None:

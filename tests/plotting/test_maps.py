@@ -35,7 +35,7 @@ def test_ring_map_draws_each_ring_in_its_colour():
     assert to_hex(square.get_facecolor()) == RING_COLOURS[4]
     np.testing.assert_allclose(square.get_path().vertices[:4], ATOMS[:4])
     np.testing.assert_allclose(triangle.get_path().vertices[:3], ATOMS[[1, 4, 2]])
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["3 (1)", "4 (1)"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["3 (1)", "4 (1)"]
 
 
 def test_ring_map_draws_atoms_and_bonds_on_the_image():
@@ -65,7 +65,7 @@ def test_ring_map_draws_all_of_many_rings_and_bonds(monkeypatch):
 
 def test_ring_map_of_nothing_draws_the_image(tmp_path):
     figure = ring_map(IMAGE, np.empty((0, 2)), np.empty((0, 2)), NO_RINGS, sampling=0.1)
-    assert not figure.legends
+    assert figure.axes[0].get_legend() is None
     figure.savefig(tmp_path / "map.png")
     assert (tmp_path / "map.png").stat().st_size > 1000
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,9 +13,9 @@ from amorph2d.imaging.detector import modulation_transfer
 from amorph2d.imaging.geometry import unit_vector
 from amorph2d.imaging.optics import Optics, contrast_transfer_2d, wavelength
 from amorph2d.imaging.recipes import LENGTH_SCALES
+from amorph2d.imaging.scattering import CARBON, projected_scattering_factor
 from amorph2d.imaging.simulated import OTHER, SimulatedImage
 
-CARBON = 6
 HEAVIEST = 96  # atomic number up to which scattering factors are known
 NEIGHBOURHOOD = 5.0  # distance up to which the neighbours of an atom are unknown as well [Å]
 TILE = 8.0  # edge of the squares whose atoms share one Fisher matrix with their neighbourhood [Å]
@@ -255,25 +254,13 @@ def _as_elements(numbers: ArrayLike, n_atoms: int) -> IntArray:
     return np.broadcast_to(elements, (n_atoms,))
 
 
-@cache
-def _scattering_factor(number: int) -> Callable[[FloatArray], FloatArray]:
-    """Spectrum of the projected potential of an atom [V Å³], as a function of the squared frequency."""
-    from abtem.parametrizations import LobatoParametrization
-    from ase.data import chemical_symbols
-
-    factor: Callable[[FloatArray], FloatArray] = LobatoParametrization().projected_scattering_factor(
-        chemical_symbols[number]
-    )
-    return factor
-
-
 def _variances(points: FloatArray, elements: IntArray, band: _Band, are_amplitudes_known: bool) -> FloatArray:
     """Smallest variances along x and y of atoms of one periodic image, (N, 2) [Å²]."""
     from abtem.core.energy import energy2sigma
 
     kinds, kind = np.unique(elements, return_inverse=True)
     ky, kx = band.along_y[band.rows], band.along_x[band.columns]
-    potentials = np.array([_scattering_factor(int(number))(kx**2 + ky**2) for number in kinds])
+    potentials = np.array([projected_scattering_factor(int(number))(kx**2 + ky**2) for number in kinds])
     strengths = energy2sigma(band.energy) * band.strength * potentials
     waves = np.take(np.exp(2j * np.pi * points[:, :1] * band.along_x), band.columns, axis=1)
     waves *= np.take(np.exp(2j * np.pi * points[:, 1:] * band.along_y), band.rows, axis=1)

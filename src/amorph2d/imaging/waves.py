@@ -17,6 +17,7 @@ from scipy import fft, special
 
 from amorph2d.arrays import AnyArray, Float32Array, FloatArray, IntArray, as_image
 from amorph2d.imaging.optics import Optics, wave_transfer, wavelength
+from amorph2d.imaging.scattering import projected_scattering_factor
 
 if TYPE_CHECKING:
     from abtem.waves import Waves
@@ -259,8 +260,6 @@ class _Potential:
     """
 
     def __init__(self, grid: _Grid, band: Float32Array) -> None:
-        from abtem.parametrizations import LobatoParametrization
-
         self._grid = grid
         half = slice(0, grid.columns // 2 + 1)
         qy, qx = grid.frequencies
@@ -270,7 +269,6 @@ class _Potential:
         )
         pixel = grid.height * grid.width / (grid.rows * grid.columns)
         self._weight = np.where(band[:, half] > 0, 1 / (spread * pixel), 0)
-        self._lobato = LobatoParametrization()
         self._factors: dict[int, Float32Array] = {}
 
     def project(self, atoms: FloatArray, elements: IntArray) -> Float32Array:
@@ -285,11 +283,9 @@ class _Potential:
 
     def _factor(self, element: int) -> Float32Array:
         """Scattering factor of an element on the grid, the spreading divided out."""
-        from ase.data import chemical_symbols
-
         if element not in self._factors:
-            factor: Any = self._lobato.projected_scattering_factor(chemical_symbols[element])
-            self._factors[element] = (factor(self._k2) * self._weight).astype(np.float32)
+            factor = projected_scattering_factor(element)(self._k2)
+            self._factors[element] = (factor * self._weight).astype(np.float32)
         return self._factors[element]
 
     def _spread(self, atoms: FloatArray) -> Float32Array:

@@ -33,6 +33,16 @@ from amorph2d.measures.window import Window
 from amorph2d.units import Sampling
 
 
+class MeasuredTables(NamedTuple):
+    """What `order_tables`, `crystal_tables` and `find_defects` say of one frame, as far as it is counted."""
+
+    ring_order: pd.DataFrame
+    ring_grains: pd.DataFrame
+    boundary_points: pd.DataFrame
+    strain: pd.DataFrame
+    defects: pd.DataFrame
+
+
 @dataclass(frozen=True, eq=False)
 class FrameTables:
     """What was found in one frame.
@@ -53,6 +63,8 @@ class FrameTables:
         Pixels of the mask that count, (rows, columns); all if None.
     dopants
         Candidates in this frame; None: they are not counted.
+    measured
+        What was measured in this frame already, the rows in order; None: nothing.
     """
 
     sites: pd.DataFrame
@@ -66,6 +78,7 @@ class FrameTables:
     sampling: Sampling = 1.0
     region: BoolArray | None = None
     dopants: pd.DataFrame | None = None
+    measured: MeasuredTables | None = None
 
     def restricted(
         self, is_inside: BoolArray, region: BoolArray, *, window: Window, seen: Window
@@ -86,8 +99,9 @@ class FrameTables:
         if dopants is not None:
             dopants = dopants[dopants["site"].isin(sites.loc[sites["analysable"], "site"])]
         return replace(
-            self, sites=sites, rings=rings, window=window, seen=seen, region=region, dopants=dopants
-        )
+            self, sites=sites, rings=rings, window=window, seen=seen, region=region, dopants=dopants,
+            measured=None,
+        )  # fmt: skip
 
 
 class OrderTables(NamedTuple):
@@ -248,14 +262,14 @@ def count_frame(tables: FrameTables, parameters: StatisticsParameters) -> pd.Dat
         weights=rings["weight"],
     )
     grid = tables.window.blocks(block, parts=PARTS)
-    pairs, order = measure_order(tables, parameters)
-    crystal = crystal_tables(tables, parameters)
-    sums = order_sums(grid, rings, ring_pairs=pairs, ring_order=order)
+    pairs = ring_pairs_table(tables.rings, tables.ring_atoms)
+    found = tables.measured or _measure(tables, parameters)
+    sums = order_sums(grid, rings, ring_pairs=pairs, ring_order=found.ring_order)
     sums |= grain_sums(
-        grid, tables.rings, ring_grains=crystal.ring_grains, boundary_points=crystal.boundary_points
+        grid, tables.rings, ring_grains=found.ring_grains, boundary_points=found.boundary_points
     )
-    sums |= strain_sums(grid, tables.sites, tables.bonds, strain=crystal.strain, parameters=parameters.strain)
-    sums |= defect_sums(grid, find_defects(tables, parameters).defects)
+    sums |= strain_sums(grid, tables.sites, tables.bonds, strain=found.strain, parameters=parameters.strain)
+    sums |= defect_sums(grid, found.defects)
     sums |= noise_sums(grid, tables.sites, tables.bonds, tables.angles, parameters=parameters.intervals.noise)
     if tables.dopants is not None:
         sums |= dopant_sums(grid, tables.dopants)
@@ -264,6 +278,14 @@ def count_frame(tables: FrameTables, parameters: StatisticsParameters) -> pd.Dat
         return counts
     areas = _count_areas(tables, tables.mask, parameters).assign(frame=counts["frame"].iloc[0])
     return pd.concat([counts, areas], ignore_index=True).fillna(0.0)
+
+
+def _measure(tables: FrameTables, parameters: StatisticsParameters) -> MeasuredTables:
+    """Measure what is counted besides the network itself."""
+    _, order = measure_order(tables, parameters)
+    crystal = crystal_tables(tables, parameters)
+    defects = find_defects(tables, parameters).defects
+    return MeasuredTables(order, crystal.ring_grains, crystal.boundary_points, crystal.strain, defects)
 
 
 def number_frame(counts: pd.DataFrame, frame: int) -> pd.DataFrame:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from amorph2d.arrays import FloatArray, as_image, as_pairs, as_points
+from amorph2d.arrays import FloatArray, as_pairs, as_points
 from amorph2d.plotting.colours import INK
-from amorph2d.plotting.grey import stretch
 from amorph2d.plotting.maps import RingPolygons
-from amorph2d.plotting.micrographs import draw_scale_bar, show_values
+from amorph2d.plotting.micrographs import MAP_WIDTH, MARGIN, TITLE, in_inches, map_axes
 from amorph2d.units import Sampling, as_sampling
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ BOUNDARY = "#000000"
 RASTERISED_FROM = 20_000
 """Items from which on a map is drawn as pixels in vector figures, too."""
 _SHOWN = 0.98  # share of the values that the colours tell apart
-_TALL = 7.0  # height of a square map [inch]
+_BESIDE = 1.1  # of the map, for the colour bar [inch]
 
 
 def symmetric_limit(values: ArrayLike, *, share: float = _SHOWN) -> float:
@@ -95,7 +94,7 @@ def strain_map(
     points, values = as_points(sites, "sites"), 100 * np.asarray(strain, dtype=np.float64)
     pairs = None if bonds is None else as_pairs(bonds, len(points), "bonds")
     _check_length(values, points if pairs is None else pairs, "strain")
-    figure, axes = _map_axes(image, as_sampling(sampling), title)
+    figure, axes = map_axes(image, as_sampling(sampling), title=title, right=_BESIDE, dpi=130)
     is_known = np.isfinite(values)
     drawn: Collection
     if pairs is not None:
@@ -246,27 +245,12 @@ def _ring_values(
     _check_length(values, rings.sizes, "values of rings")
     if len(members) and (members.min() < 0 or members.max() >= len(points)):
         raise ValueError(f"rings must index {len(points)} atoms, got {members.min()} to {members.max()}")
-    figure, axes = _map_axes(image, as_sampling(sampling), title)
+    figure, axes = map_axes(image, as_sampling(sampling), title=title, right=_BESIDE, dpi=130)
     polygons = np.split(points[members], np.asarray(rings.offsets)[1:-1])
     is_known = np.isfinite(values)
     drawn = PolyCollection([polygons[index] for index in np.flatnonzero(is_known)], alpha=0.75, linewidth=0)
     _show(figure, axes, drawn, values[is_known], limits=limits, colours=colours, label=label)
     return figure
-
-
-def _map_axes(image: ArrayLike, sampling: tuple[float, float], title: str) -> tuple[Figure, Axes]:
-    """Return a figure that shows the image in Å with a scale bar."""
-    from matplotlib.figure import Figure as MatplotlibFigure
-
-    grey = stretch(as_image(image))
-    height, width = grey.shape[0] * sampling[0], grey.shape[1] * sampling[1]
-    tall = float(np.clip(_TALL * height / width, 2.0, 14.0))
-    figure = MatplotlibFigure(figsize=(8.4, tall), layout="constrained", dpi=130)
-    axes = figure.add_subplot()
-    show_values(axes, grey, sampling)
-    draw_scale_bar(axes, grey.shape, sampling)
-    axes.set_title(title, fontsize=11, color=INK, loc="left", parse_math=False)
-    return figure, axes
 
 
 def _show(
@@ -285,7 +269,9 @@ def _show(
     drawn.set_clim(*limits)
     drawn.set_rasterized(len(values) > RASTERISED_FROM)
     axes.add_collection(drawn, autolim=False)
-    bar = figure.colorbar(drawn, ax=axes, shrink=0.8, aspect=30, pad=0.02, extend=_beyond(values, limits))
+    tall = figure.get_figheight() - MARGIN - TITLE
+    place = in_inches(figure, MARGIN + MAP_WIDTH + 0.15, MARGIN + 0.1 * tall, 0.19, 0.8 * tall)
+    bar = figure.colorbar(drawn, cax=figure.add_axes(place), extend=_beyond(values, limits))
     bar.set_label(label, color=INK)
 
 
@@ -301,7 +287,7 @@ def _beyond(values: FloatArray, limits: tuple[float, float]) -> str:
 def _line_width(axes: Axes, width: float) -> float:
     """Return a width in Å as typographic points, within what can be seen and does not cover all."""
     left, right = axes.get_xlim()
-    return float(np.clip(width * _TALL * 72 / (right - left), 0.3, 6.0))
+    return float(np.clip(width * MAP_WIDTH * 72 / (right - left), 0.3, 6.0))
 
 
 def _check_length(values: FloatArray, items: ArrayLike, name: str) -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from amorph2d.arrays import FloatArray, IntArray, as_image, as_pairs, as_points
-from amorph2d.plotting.colours import ACCENT, ATOM, CENTRE, INK, MUTED, RING_COLOURS, ring_classes, ring_label
+from amorph2d.arrays import FloatArray, IntArray, as_pairs, as_points
+from amorph2d.plotting.colours import ACCENT, ATOM, CENTRE, MUTED, RING_COLOURS, ring_classes, ring_label
 from amorph2d.plotting.grey import stretch
-from amorph2d.plotting.micrographs import draw_scale_bar, show_values
+from amorph2d.plotting.micrographs import MAP_WIDTH, draw_scale_bar, map_axes, show_values
 from amorph2d.units import Sampling, as_sampling
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.path import Path
 
+_BESIDE = 1.55  # of the map, for the legend [inch]
 _PATHS_AT_ONCE = 20_000  # what is drawn as one has to fit into the rasteriser
 
 
@@ -80,7 +81,7 @@ def ring_map(
     points = as_points(atoms, "atoms")
     pairs = as_pairs(bonds, len(points), "bonds")
     polygons = _polygons(points, rings)
-    figure, axes = _map_axes(image, as_sampling(sampling))
+    figure, axes = map_axes(image, as_sampling(sampling), title=title, right=_BESIDE, dpi=150)
     classes = ring_classes(rings.sizes)
     keys: list[Artist] = []
     for ring_class in np.unique(classes).tolist():
@@ -96,9 +97,10 @@ def ring_map(
         axes.add_artist(PathPatch(lines, edgecolor=ATOM, fill=False, linewidth=width, capstyle="butt"))
     axes.scatter(points[:, 0], points[:, 1], s=size, color=ATOM, linewidth=0, zorder=3)
     if len(polygons):
-        title_of_keys = "Ring size (number)"
-        figure.legend(handles=keys, title=title_of_keys, loc="outside right upper", frameon=False, fontsize=9)
-    axes.set_title(title, fontsize=11, color=INK, loc="left", parse_math=False)
+        axes.legend(
+            handles=keys, title="Ring size (number)", loc="upper left", bbox_to_anchor=(1.0, 1.0),
+            frameon=False, fontsize=9, borderaxespad=0.3,
+        )  # fmt: skip
     return figure
 
 
@@ -225,20 +227,6 @@ def _polygons(points: FloatArray, rings: RingPolygons) -> list[FloatArray]:
     return np.split(points[members], offsets[1:-1]) if len(rings.sizes) else []
 
 
-def _map_axes(image: ArrayLike, sampling: tuple[float, float]) -> tuple[Figure, Axes]:
-    """Return a figure that shows the image in Å with a scale bar."""
-    from matplotlib.figure import Figure as MatplotlibFigure
-
-    grey = stretch(as_image(image))
-    height, width = grey.shape[0] * sampling[0], grey.shape[1] * sampling[1]
-    tall = float(np.clip(7.0 * height / width, 2.0, 14.0))
-    figure = MatplotlibFigure(figsize=(8.4, tall), layout="constrained", dpi=150)
-    axes = figure.add_subplot()
-    show_values(axes, grey, sampling)
-    draw_scale_bar(axes, grey.shape, sampling)
-    return figure, axes
-
-
 def _compound_paths(lines: Sequence[FloatArray] | FloatArray, *, is_closed: bool) -> Iterator[Path]:
     """Yield paths of many lines or polygons: as items of their own, thousands would take seconds."""
     from matplotlib.path import Path
@@ -257,4 +245,4 @@ def _compound_paths(lines: Sequence[FloatArray] | FloatArray, *, is_closed: bool
 def _points_per_angstrom(axes: Axes) -> float:
     """Return about how many typographic points one Å takes."""
     left, right = axes.get_xlim()
-    return 7.0 * 72 / (right - left)
+    return MAP_WIDTH * 72 / (right - left)

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from amorph2d.arrays import AnyArray
+from amorph2d.arrays import AnyArray, as_image
 from amorph2d.plotting.colours import INK
 from amorph2d.plotting.grey import scale_bar, stretch
+
+MAP_WIDTH, MARGIN, TITLE = 7.0, 0.1, 0.35
+"""Of a map alone, around it, and above it for its title [inch]."""
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,6 +98,47 @@ def show_values(axes: Axes, values: AnyArray, sampling: tuple[float, float], *, 
     axes.imshow(values, cmap=cmap, extent=extent, vmin=limits[0], vmax=limits[1])
     axes.set(xlim=extent[:2], ylim=extent[2:])
     axes.set_axis_off()
+
+
+def map_axes(
+    image: ArrayLike, sampling: tuple[float, float], *, title: str, right: float, dpi: float
+) -> tuple[Figure, Axes]:
+    """Return a figure that shows a micrograph in Å with a scale bar, and its axes.
+
+    Margins are fixed: to have them computed takes as long as to draw the map.
+
+    Parameters
+    ----------
+    image
+        Micrograph, (rows, columns).
+    sampling
+        Pixel size, (y, x) [Å/px].
+    title
+        Written above the map.
+    right
+        Room beside the map [inch].
+    dpi
+        Pixels per inch.
+    """
+    from matplotlib.figure import Figure as MatplotlibFigure
+
+    grey = stretch(as_image(image))
+    height, width = grey.shape[0] * sampling[0], grey.shape[1] * sampling[1]
+    tall = float(np.clip(MAP_WIDTH * height / width, 2.0, 14.0))
+    figure = MatplotlibFigure(figsize=(MAP_WIDTH + MARGIN + right, tall + MARGIN + TITLE), dpi=dpi)
+    axes = figure.add_axes(in_inches(figure, MARGIN, MARGIN, MAP_WIDTH, tall))
+    show_values(axes, grey, sampling)
+    draw_scale_bar(axes, grey.shape, sampling)
+    axes.set_title(title, fontsize=11, color=INK, loc="left", parse_math=False)
+    return figure, axes
+
+
+def in_inches(
+    figure: Figure, left: float, bottom: float, width: float, height: float
+) -> tuple[float, float, float, float]:
+    """Return a place in inches as shares of the figure."""
+    wide, tall = figure.get_size_inches()
+    return left / wide, bottom / tall, width / wide, height / tall
 
 
 def draw_scale_bar(axes: Axes, shape: tuple[int, ...], sampling: tuple[float, float]) -> None:

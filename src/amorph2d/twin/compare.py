@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from amorph2d.arrays import BoolArray, Float32Array, FloatArray
+from amorph2d.imaging.scattering import CARBON, projected_scattering_factor
 from amorph2d.micrographs.dose import SPECIMEN_LIMIT, estimate_dose
 from amorph2d.twin.optics import FittedOptics, linear_transfer
 
@@ -196,7 +196,5 @@ def _squared_frequencies(shape: tuple[int, ...], sampling: tuple[float, float]) 
 def _atom_phase(q2: FloatArray, energy: float) -> NDArray[np.float64]:
     """Spectrum of the phase that an atom of carbon shifts, at squared frequencies [rad Å²]."""
     from abtem.core.energy import energy2sigma
-    from abtem.parametrizations import LobatoParametrization
 
-    factor: Any = LobatoParametrization().projected_scattering_factor("C")
-    return np.asarray(energy2sigma(energy) * factor(q2), dtype=np.float64)
+    return np.asarray(energy2sigma(energy) * projected_scattering_factor(CARBON)(q2), dtype=np.float64)

@@ -165,6 +165,11 @@ def count_blocks(
     windows: Masks,
     masks: Masks,
     dopants: Tables,
+    ring_order: Tables,
+    ring_grains: Tables,
+    boundary_points: Tables,
+    strain: Tables,
+    defects: Tables,
     parameters: StatisticsParameters,
     computing: ComputingParameters,
 ) -> Iterator[Table]:
@@ -172,7 +177,8 @@ def count_blocks(
     yield {}
     found = tasks.analysed(
         calibration, sites=sites, bonds=bonds, angles=angles, rings=rings, ring_atoms=ring_atoms,
-        windows=windows, masks=masks, dopants=dopants,
+        windows=windows, masks=masks, dopants=dopants, ring_order=ring_order, ring_grains=ring_grains,
+        boundary_points=boundary_points, strain=strain, defects=defects,
     )  # fmt: skip
     yield from _each(tasks.count_blocks, found, computing, parameters)
 

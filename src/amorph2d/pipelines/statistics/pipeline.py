@@ -7,6 +7,7 @@ from kedro.pipeline import Pipeline, node, pipeline
 from amorph2d.pipelines.statistics import nodes
 
 NETWORK = ("sites", "bonds", "angles", "rings", "ring_atoms")
+MEASURED = ("ring_order", "ring_grains", "boundary_points", "strain", "defects")
 LOCALISATION, STATISTICS = "params:localisation", "params:statistics"
 COMPUTING = "params:computing"
 
@@ -65,7 +66,10 @@ def create_pipeline(**_: object) -> Pipeline:
             ),
             node(
                 nodes.count_blocks,
-                inputs=["calibration", *NETWORK, "windows", "masks", "dopants", STATISTICS, COMPUTING],
+                inputs=[
+                    *("calibration", *NETWORK, "windows", "masks", "dopants", *MEASURED),
+                    *(STATISTICS, COMPUTING),
+                ],
                 outputs="counts",
                 name="count_blocks",
             ),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Results = list[Any]
 _NETWORK = ("sites", "bonds", "angles", "rings", "ring_atoms")
+_MEASURED = ("ring_order", "ring_grains", "boundary_points", "strain", "defects")
 
 
 @dataclass(frozen=True)
@@ -71,15 +72,18 @@ class Micrograph:
         return observed_window(counts == COUNTED, self.sampling), observed_window(counts > 0, self.sampling)
 
     def frames(self) -> Iterator[tuple[int, FrameTables]]:
-        """Yield what was found in each frame, with masks and dopants where they were asked for."""
-        from amorph2d.measures.counting import frame_tables
+        """Yield what was found in each frame, with all else that was asked for."""
+        from amorph2d.measures.counting import MeasuredTables, frame_tables
 
         found = [self[name] for name in _NETWORK]
+        measured = [self[name] for name in _MEASURED if name in self.loaders]
         foreign = self["dopants"] if "dopants" in self.loaders else None
         for frame, window, seen in self.windows():
             own = frame_tables(frame, *found, window=window, seen=seen)
             if "masks" in self.loaders:
                 own = replace(own, mask=self.loaders["masks"](frame), sampling=self.sampling)
+            if len(measured) == len(_MEASURED):
+                own = replace(own, measured=MeasuredTables(*(of_frame(table, frame) for table in measured)))
             yield frame, own if foreign is None else replace(own, dopants=of_frame(foreign, frame))
 
 
