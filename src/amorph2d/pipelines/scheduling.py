@@ -17,8 +17,12 @@ Result = TypeVar("Result")
 CONNECTION_TIMEOUT = 10  # [s]
 LEAST_FOR_PROCESSES = 4
 """Tasks for which it pays to start processes, which takes some seconds."""
-# Dask would have processes give back whatever they free at once; to fetch it again took a fifth of the time.
-_KEEP_FREED = {"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}
+# Dask would have processes give back what they free at once, and fetching it again took a fifth of the time.
+# It would also watch a hundred times per second what they are doing.
+_SETTINGS = {
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
+    "distributed.worker.profile.enabled": False,
+}
 
 logger = logging.getLogger(__name__)
 _local: list[tuple[LocalCluster, Client]] = []  # the local processes, once they have been started
@@ -120,7 +124,7 @@ def _processes(n_workers: int) -> Client:
     import dask
     from distributed import Client, LocalCluster
 
-    with dask.config.set(_KEEP_FREED):
+    with dask.config.set(_SETTINGS):
         if not _local:
             cluster = LocalCluster(
                 n_workers=n_workers,
