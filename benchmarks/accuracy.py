@@ -8,10 +8,11 @@ Sheets are polycrystalline graphene from files (https://github.com/federicodambr
 4.0), amorphous carbon quenched by molecular dynamics, such sheets with pores, and, where `scenes/learnt.py`
 was run, buckled ones annealed by a machine-learnt potential; scenes have holes, a turned second layer and
 debris as well. They are imaged by abTEM in both polarities, at 60 and 80 kV, three doses and samplings and
-under uneven illumination, and once more with strong threefold astigmatism and coma (aberrated). Images are
-simulated once and kept in the cache; a run on another network takes them from there. Prints figures of merit
-for each condition and pooled: counts are added up first. Where there is coma, which moves an image as a
-whole, the displacement that all atoms have in common is taken off.
+under uneven illumination, once more with strong threefold astigmatism and coma (aberrated), and two of them
+with one condition at a time far from usual (varied). Images are simulated once and kept in the cache; a run
+on another network takes them from there. Prints figures of merit for each condition and pooled: counts are
+added up first. Where there is coma, which moves an image as a whole, the displacement that all atoms have in
+common is taken off.
 `RMSE/bound` is the error per axis over the Cramér–Rao bound, Δ5 the share of found less that of true
 pentagons in points (4: and smaller, 8: and larger), `rings` the number of complete rings found over the
 true, `light left` what remains of the illumination, root mean square.
@@ -28,15 +29,33 @@ from typing import Any
 import pandas as pd
 from scenes.cache import CachedImage, cached
 from scenes.judge import analyse, judge_areas, judge_sites, ratios
-from scenes.standard import Scene, SiteImage, aberrated_images, scenes, site_images, structure_paths
+from scenes.standard import (
+    Scene,
+    SiteImage,
+    aberrated_images,
+    scenes,
+    site_images,
+    structure_paths,
+    varied_images,
+)
 
 SHIPPED = Path(__file__).parents[1] / "src" / "amorph2d" / "networks"
 TASKS = ("sites", "monolayer", "pores", "illumination")
-PARTS = ("sites", "aberrated", "areas")
+PARTS = ("sites", "aberrated", "varied", "areas")
 LARGEST_BOUND = 0.15  # Cramér–Rao bound per axis up to which an image is good [Å]
 SITE_CONDITIONS = ("group", "structure", "atoms", "kV", "dose", "sampling", "gradient")
 ABERRATED_CONDITIONS = ("group", "structure", "atoms", "kV", "sampling", "trefoil")
+VARIED_CONDITIONS = ("group", "atoms", "structure")
 SCENE_CONDITIONS = ("image", "atoms", "kV", "dose")
+
+
+def part_of(image: CachedImage) -> str:
+    """Return which part of the list an image is of."""
+    if image.mask is not None:
+        return "areas"
+    if image.name.startswith("varied-"):
+        return "varied"
+    return "aberrated" if image.conditions.trefoil else "sites"
 
 
 def conditions_of(image: CachedImage) -> dict[str, Any]:
@@ -133,6 +152,8 @@ def main() -> None:
         listed += site_images(paths)
     if "aberrated" in arguments.parts:
         listed += aberrated_images(paths)
+    if "varied" in arguments.parts:
+        listed += varied_images(paths)
     if "areas" in arguments.parts:
         listed += scenes(paths)
     if not listed:
@@ -152,11 +173,11 @@ def main() -> None:
         if arguments.simulate_only:
             print(f"{seen.name}: {time.perf_counter() - start:.0f} s", flush=True)
             continue
-        name = "areas" if seen.mask is not None else "aberrated" if seen.conditions.trefoil else "sites"
+        name = part_of(seen)
         if networks.keys() - {"sites"} if name == "areas" else "sites" in networks:
             rows[name].append(judge(seen, networks, whole=arguments.whole))
     for name, conditions in zip(
-        PARTS, (SITE_CONDITIONS, ABERRATED_CONDITIONS, SCENE_CONDITIONS), strict=True
+        PARTS, (SITE_CONDITIONS, ABERRATED_CONDITIONS, VARIED_CONDITIONS, SCENE_CONDITIONS), strict=True
     ):
         if rows[name]:
             report(name, rows[name], conditions, arguments.csv)

@@ -16,6 +16,17 @@ from scenes.structures import Structure, cut_out, read_structure
 ENERGIES, SPHERICAL, DOSES = (6e4, 8e4), (-1e5, 1e5), (3e3, 1e4, 4e4)
 SAMPLINGS, GRADIENTS = (0.2, 0.15, 0.25), (0.0, 0.2, 0.4)
 TREFOIL, COMA = (600.0, 1400.0), (0.0, 1200.0)  # of poorly tuned lenses, C23 and C21 [Å]
+# One condition at a time, all else as in BASELINE; Cs is of either sign.
+VARIED: dict[str, tuple[float, ...]] = {
+    "sampling": (0.06, 0.1, 0.3, 0.42), "Cs": (5e3, 2e4, 3e5, 1e6),
+    "defocus_error": (-60.0, -30.0, 30.0, 60.0), "focal_spread": (10.0, 60.0, 90.0),
+    "angular_spread": (1.0,), "semiangle_cutoff": (25.0,),
+    "astigmatism": (50.0,), "vibration": (0.3, 0.5), "energy": (3e4, 2e5, 3e5),
+    "dose_per_area": (3e2, 1e3, 1e5, 1e6), "gradient": (0.8,), "vignetting": (0.5,),
+}  # fmt: skip
+BASELINE = {"energy": 8e4, "Cs": 1e5, "dose_per_area": 1e4, "sampling": 0.2}
+VARIED_SHEETS = ("grains-12", "grains-20-porous")
+VARIED_FIELD, VARIED_LARGEST = 80.0, 1000  # [Å] and [px]
 FIELD, LARGEST = 90.0, 500  # of images for sites [Å] and [px]
 SCENE_PIXELS, SCENE_SAMPLING = 1024, 0.2
 QUENCHED = ("quenched-fast", "quenched", "grains-8", "grains-12", "grains-20")
@@ -102,6 +113,28 @@ def aberrated_images(paths: dict[str, tuple[str, Path]]) -> Iterator[SiteImage]:
                     coma=float(rng.uniform(*COMA)), coma_angle=float(rng.uniform(0, 360)),
                 ),
             )  # fmt: skip
+
+
+def varied_images(paths: dict[str, tuple[str, Path]]) -> Iterator[SiteImage]:
+    """List images of two disordered sheets, both polarities, with one condition at a time far from usual.
+
+    The group of an image names the condition and its value.
+    """
+    listed: list[tuple[str, dict[str, float]]] = [("baseline", {})]
+    listed += [(f"{name} {value:g}", {name: value}) for name, values in VARIED.items() for value in values]
+    for group, changed in listed:
+        for name in (sheet for sheet in VARIED_SHEETS if sheet in paths):
+            for polarity in (-1, 1):
+                label = f"varied-{group.replace(' ', '-')}-{name}-{'dark' if polarity > 0 else 'bright'}"
+                values = BASELINE | changed
+                sampling = values["sampling"]
+                yield SiteImage(
+                    label, name, group,
+                    Conditions(
+                        **values | {"Cs": polarity * values["Cs"]},
+                        size=min(VARIED_LARGEST, int(VARIED_FIELD / sampling)), seed=seed_of(label) % 2**31,
+                    ),
+                )  # fmt: skip
 
 
 def scenes(paths: dict[str, tuple[str, Path]]) -> Iterator[Scene]:
